@@ -1,0 +1,44 @@
+# Everything from a fresh clone: needs python3 (3.11 or later, with venv) and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.stamp
+
+.PHONY: help setup run test test-all lint bench docs clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## make .venv with the pinned, tested versions
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+run: $(STAMP)  ## the main job: an adder over three unlike QPUs, verified, run on Aer
+	$(BIN)/python examples/main_job.py
+
+lint: $(STAMP)  ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## lint and every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint  ## lint and every test
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## the numbers in the documentation
+	$(BIN)/python benchmarks/ebits/ebits.py
+	$(BIN)/python benchmarks/scale/scale.py
+	$(BIN)/python benchmarks/start_up/start_up.py
+
+docs: $(STAMP)  ## the documentation as HTML, examples executed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean:  ## remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache docs/_build
