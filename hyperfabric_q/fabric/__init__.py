@@ -1,0 +1,23 @@
+"""Where a circuit runs: nodes, the links between them, and the fabric they form."""
+
+from hyperfabric_q.fabric.fabric import Fabric
+from hyperfabric_q.fabric.link import Link, werner
+from hyperfabric_q.fabric.node import HardwareType, NodeSignature
+from hyperfabric_q.fabric.presets import Preset, link_preset, link_presets, node_preset, node_presets
+from hyperfabric_q.fabric.zone import FabricZone, IsolationLevel, ZoneType
+
+__all__ = [
+    "Fabric",
+    "FabricZone",
+    "HardwareType",
+    "IsolationLevel",
+    "Link",
+    "NodeSignature",
+    "Preset",
+    "ZoneType",
+    "link_preset",
+    "link_presets",
+    "node_preset",
+    "node_presets",
+    "werner",
+]
