@@ -1,0 +1,198 @@
+"""Steps as one Qiskit circuit: registers per node, explicit Bell pairs, measurements and feed-forward.
+
+Registers are ``<node>_data`` (homes), ``<node>_comm`` (halves of Bell pairs and copies) and ``<node>_proto`` (the
+node's protocol bits, each written once). ``bell_pair`` is the only operation that touches two nodes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import CircuitInstruction, ClassicalRegister, Clbit, Gate, IfElseOp, QuantumRegister, Qubit
+from qiskit.circuit.library import CXGate, HGate, Measure, Reset, XGate, ZGate
+
+from hyperfabric_q.distribution.network import Network
+from hyperfabric_q.distribution.program import IntArray, Kind, Program, append, carry_classical
+from hyperfabric_q.distribution.steps import Apply, Release, Spread, Step
+from hyperfabric_q.errors import InvalidValue
+
+
+class BellPairGate(Gate):  # type: ignore[misc]  # Qiskit is untyped
+    """One Bell pair Φ+ between two communication qubits in |0⟩, on two linked nodes: one e-bit."""
+
+    def __init__(self) -> None:
+        """Make the gate; it has no parameters."""
+        super().__init__("bell_pair", 2, [])
+
+    def _define(self) -> None:
+        pair = QuantumCircuit(2, name="bell_pair")
+        pair.h(0)
+        pair.cx(0, 1)
+        self.definition = pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lowered:
+    """The emitted circuit and where the logical qubits are in it.
+
+    Attributes:
+        circuit: the whole distributed program.
+        entry: wire that holds each logical qubit at the start, an index into ``circuit.qubits``.
+        exit: the same at the end.
+        node_of: node id of each wire.
+    """
+
+    circuit: QuantumCircuit
+    entry: tuple[int, ...]
+    exit: tuple[int, ...]
+    node_of: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        operations = sum(self.circuit.count_ops().values())
+        return f"<Lowered: {self.circuit.num_qubits} wires on {len(set(self.node_of))} nodes, {operations} operations>"
+
+
+def lower(program: Program, network: Network, homes: IntArray, steps: Sequence[Step]) -> Lowered:
+    """Return the circuit that carries out ``steps``; O(steps).
+
+    Raises:
+        InvalidValue: a classical register of the user's has a name that the emitted circuit needs.
+    """
+    emitter = _Emitter(program, network, homes, steps)
+    for step in steps:
+        emitter.emit(step)
+    return emitter.lowered()
+
+
+def _peaks(steps: Sequence[Step], nodes: int) -> tuple[list[int], list[int]]:
+    """The communication qubits each node needs at once, and the protocol bits it measures."""
+    live, peak, bits = [0] * nodes, [0] * nodes, [0] * nodes
+    for step in steps:
+        if isinstance(step, Spread):
+            live[step.target] += 1
+            peak[step.source] = max(peak[step.source], live[step.source] + 1)
+            peak[step.target] = max(peak[step.target], live[step.target])
+            bits[step.source] += 1
+        elif isinstance(step, Release):
+            live[step.node] -= 1
+            bits[step.node] += 1
+    return peak, bits
+
+
+class _Emitter:
+    def __init__(self, program: Program, network: Network, homes: IntArray, steps: Sequence[Step]) -> None:
+        self._program = program
+        self._circuit = QuantumCircuit(name="distributed")
+        carry_classical(self._circuit, program.classical)
+        taken = {register.name for register in self._circuit.cregs}
+        peak, bits = _peaks(steps, len(network))
+        held = np.bincount(homes, minlength=len(network))
+        data: list[QuantumRegister | None] = []
+        self._comm: list[list[Qubit]] = []
+        self._proto: list[list[Clbit]] = []
+        for node, name in enumerate(network.names):
+            for suffix in ("data", "comm", "proto"):
+                if f"{name}_{suffix}" in taken:
+                    raise InvalidValue(
+                        field="classical register",
+                        value=f"{name}_{suffix}",
+                        rule="the distributed circuit needs this name for itself",
+                        remedy="Rename the register.",
+                    )
+            data.append(self._register(f"{name}_data", int(held[node])))
+            comm = self._register(f"{name}_comm", peak[node])
+            self._comm.append(list(comm or ()))
+            proto = ClassicalRegister(bits[node], f"{name}_proto") if bits[node] else None
+            if proto is not None:
+                self._circuit.add_register(proto)
+            self._proto.append(list(proto or ())[::-1])
+        self._free = [list(range(count)) for count in peak]
+        self._dirty: set[Qubit] = set()
+        places = [iter(register or ()) for register in data]
+        self._home = [next(places[node]) for node in homes.tolist()]
+        self._copies: list[dict[int, tuple[Qubit, int]]] = [{} for _ in self._home]
+        self._homes: list[int] = homes.tolist()
+        self._x, self._z, self._h, self._cx, self._pair = XGate(), ZGate(), HGate(), CXGate(), BellPairGate()
+        self._measure, self._reset = Measure(), Reset()
+        self._names = network.names
+
+    def _register(self, name: str, size: int) -> QuantumRegister | None:
+        if not size:
+            return None
+        register = QuantumRegister(size, name)
+        self._circuit.add_register(register)
+        return register
+
+    def emit(self, step: Step) -> None:
+        if isinstance(step, Spread):
+            self._spread(step)
+        elif isinstance(step, Release):
+            self._release(step)
+        else:
+            self._apply(step)
+
+    def _wire(self, qubit: int, node: int) -> Qubit:
+        return self._home[qubit] if self._homes[qubit] == node else self._copies[qubit][node][0]
+
+    def _take(self, node: int) -> tuple[Qubit, int]:
+        """Take the first free communication qubit of a node, in |0⟩."""
+        index = heapq.heappop(self._free[node])
+        wire = self._comm[node][index]
+        if wire in self._dirty:
+            self._add(self._reset, [wire])
+        self._dirty.add(wire)
+        return wire, index
+
+    def _add(self, operation: object, wires: list[Qubit], bits: list[Clbit] | None = None) -> None:
+        self._circuit._append(CircuitInstruction(operation, wires, bits or []))  # Qiskit's fast path
+
+    def _correct(self, gate: Gate, wire: Qubit, bit: Clbit) -> None:
+        body = QuantumCircuit([wire], [bit])
+        body.append(gate, [wire])
+        self._add(IfElseOp((bit, True), body), [wire], [bit])
+
+    def _spread(self, step: Spread) -> None:
+        source = self._wire(step.qubit, step.source)
+        half, index = self._take(step.source)
+        copy = self._take(step.target)
+        bit = self._proto[step.source].pop()
+        self._add(self._pair, [half, copy[0]])
+        self._add(self._cx, [source, half])
+        self._add(self._measure, [half], [bit])
+        self._correct(self._x, copy[0], bit)
+        heapq.heappush(self._free[step.source], index)
+        self._copies[step.qubit][step.target] = copy
+
+    def _release(self, step: Release) -> None:
+        wire, index = self._copies[step.qubit].pop(step.node)
+        bit = self._proto[step.node].pop()
+        self._add(self._h, [wire])
+        self._add(self._measure, [wire], [bit])
+        self._correct(self._z, self._home[step.qubit], bit)
+        heapq.heappush(self._free[step.node], index)
+
+    def _apply(self, step: Apply) -> None:
+        program, row = self._program, step.row
+        kind = Kind(int(program.kind[row]))
+        wires = [self._wire(int(program.first[row]), step.node)]
+        if kind == Kind.MEASURE:
+            self._add(self._measure, wires, [self._circuit.clbits[program.clbit[row]]])
+        elif kind == Kind.RESET:
+            self._add(self._reset, wires)
+        else:
+            if kind == Kind.CP:
+                wires.append(self._wire(int(program.second[row]), step.node))
+            append(self._circuit, program.gate(row), wires, program.condition_of(row))
+
+    def lowered(self) -> Lowered:
+        index = {wire: position for position, wire in enumerate(self._circuit.qubits)}
+        places = tuple(index[wire] for wire in self._home)
+        node_of = [""] * self._circuit.num_qubits
+        for register in self._circuit.qregs:
+            for wire in register:
+                node_of[index[wire]] = register.name.rsplit("_", 1)[0]
+        return Lowered(circuit=self._circuit, entry=places, exit=places, node_of=tuple(node_of))

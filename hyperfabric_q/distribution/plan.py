@@ -1,0 +1,172 @@
+"""The plan: who runs what, what entanglement that needs, and the evidence that it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qiskit import QuantumCircuit
+
+from hyperfabric_q.distribution.lower import Lowered
+from hyperfabric_q.distribution.network import Network
+from hyperfabric_q.distribution.program import Kind, Program
+from hyperfabric_q.distribution.replay import Replay
+from hyperfabric_q.distribution.steps import Release, Spread, Step
+from hyperfabric_q.distribution.verify import Verification
+from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.registry import late
+
+SCHEMA = "hyperfabric_q/plan/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One e-bit and what it buys: a copy of ``qubit`` on ``target`` that serves ``gates`` two-qubit gates.
+
+    A packet that serves no gate passes the copy on to a node further away.
+    """
+
+    qubit: int
+    source: str
+    target: str
+    gates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A circuit distributed over the QPU nodes of a fabric, counted and verified.
+
+    Attributes:
+        circuit: the circuit as it was given.
+        fabric: the fabric it was planned for.
+        program: the circuit in the compiler's basis.
+        homes: node id of each qubit.
+        lowered: the emitted circuit, with the wire of each qubit.
+        packets: every e-bit in order, with the gates it serves.
+        replay: e-bits, copies and messages, counted from the emitted circuit alone.
+        verification: how the emitted circuit was shown to equal the original.
+        start: which start of the optimiser won.
+        seconds: time spent planning, verification included.
+        seed: reproduces the plan.
+    """
+
+    circuit: QuantumCircuit
+    fabric: Fabric
+    program: Program
+    homes: tuple[str, ...]
+    lowered: Lowered
+    packets: tuple[Packet, ...]
+    replay: Replay
+    verification: Verification
+    start: str
+    seconds: float
+    seed: int
+
+    @property
+    def qubits(self) -> int:
+        """How many qubits the circuit has."""
+        return self.program.qubits
+
+    @property
+    def two_qubit_gates(self) -> int:
+        """Controlled phases after the rebase."""
+        return self.program.two_qubit_gates
+
+    @property
+    def ebits(self) -> int:
+        """Bell pairs the emitted circuit consumes."""
+        return self.replay.ebits
+
+    @property
+    def ebits_per_link(self) -> Mapping[tuple[str, str], int]:
+        """Bell pairs by link, keys (a, b) with a < b."""
+        return self.replay.ebits_per_link
+
+    @property
+    def peak_copies(self) -> Mapping[str, int]:
+        """The most communication qubits in use at once, by node."""
+        return self.replay.peak_copies
+
+    @property
+    def capacity(self) -> Mapping[str, int]:
+        """Data qubits by node."""
+        return {node.node_id: node.data_qubits or 0 for node in self.fabric.qpu_nodes}
+
+    @property
+    def equivalent(self) -> str:
+        """The label of the verification: proved, skeleton, sampled or skipped."""
+        return self.verification.label
+
+    def qubits_of(self, node_id: str) -> tuple[int, ...]:
+        """Return the qubits at home on one node."""
+        return tuple(qubit for qubit, home in enumerate(self.homes) if home == node_id)
+
+    def run(self, shots: int = 4096, *, noise: str = "fabric", seed: int | None = None) -> Any:
+        """Return the ``Result`` of running the emitted circuit on Aer; see ``hyperfabric_q.execution.run``."""
+        return late("plan.run")(self, shots=shots, noise=noise, seed=seed)
+
+    def draw(self, output: str = "text") -> str:
+        """Return a picture of the plan; ``output`` is "text"."""
+        picture: str = late("plan.draw")(self, output=output)
+        return picture
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan's facts as JSON-ready values, schema ``hyperfabric_q/plan/1``."""
+        return {
+            "schema": SCHEMA,
+            "name": self.circuit.name,
+            "qubits": self.qubits,
+            "two_qubit_gates": self.two_qubit_gates,
+            "ebits": self.ebits,
+            "ebits_per_link": {f"{a} -- {b}": count for (a, b), count in self.ebits_per_link.items()},
+            "peak_copies": dict(self.peak_copies),
+            "homes": list(self.homes),
+            "capacity": dict(self.capacity),
+            "communication_qubits": {node.node_id: node.communication_qubits for node in self.fabric.qpu_nodes},
+            "replayed": True,
+            "equivalent": self.equivalent,
+            "verification": self.verification.detail,
+            "packets": [
+                {"qubit": each.qubit, "from": each.source, "to": each.target, "gates": each.gates}
+                for each in self.packets
+            ],
+            "start": self.start,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 6),
+        }
+
+    def __repr__(self) -> str:
+        nodes = sum(1 for count in self.replay.data_qubits.values() if count)
+        return (
+            f"<Plan: {self.qubits} qubits and {self.two_qubit_gates} two-qubit gates on {nodes} QPU nodes, "
+            f"{self.ebits} e-bits, {self.equivalent}>"
+        )
+
+    def _repr_html_(self) -> str:
+        html: str = late("plan.html")(self)
+        return html
+
+
+def packets_of(program: Program, network: Network, steps: Sequence[Step]) -> tuple[Packet, ...]:
+    """Return one packet per e-bit, in order, with the number of gates its copy serves; O(steps)."""
+    opened: dict[tuple[int, int], int] = {}
+    rows: list[tuple[int, int, int]] = []
+    served: list[int] = []
+    for step in steps:
+        if isinstance(step, Spread):
+            opened[step.qubit, step.target] = len(rows)
+            rows.append((step.qubit, step.source, step.target))
+            served.append(0)
+        elif isinstance(step, Release):
+            del opened[step.qubit, step.node]
+        elif program.kind[step.row] == Kind.CP:
+            for qubit in (int(program.first[step.row]), int(program.second[step.row])):
+                packet = opened.get((qubit, step.node))
+                if packet is not None:
+                    served[packet] += 1
+    names = network.names
+    return tuple(
+        Packet(qubit, names[source], names[target], gates)
+        for (qubit, source, target), gates in zip(rows, served, strict=True)
+    )

@@ -1,0 +1,268 @@
+"""The order of operations of a distributed circuit: when copies are spread, used and released.
+
+A copy is spread when the first gate needs it and released after the last; gates of a segment commute, so every gate
+that a fresh copy can serve runs at once, which keeps copies short-lived. Where a node has a limit of communication
+qubits and they are all taken, the copy whose next use lies furthest ahead is released early (Belady 1966) and spread
+again when needed: one more e-bit, never one more qubit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NoReturn, TypeAlias
+
+from hyperfabric_q.distribution.network import Network
+from hyperfabric_q.distribution.program import IntArray, Kind, Program
+from hyperfabric_q.distribution.segments import Segments, copy_sets
+from hyperfabric_q.errors import InternalError, NotEnoughCommunicationQubits
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Consume one e-bit: a copy of ``qubit`` on ``source`` (its home or a copy) gives a copy on ``target``."""
+
+    qubit: int
+    source: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Disentangle the copy of ``qubit`` on ``node``; its phase bit corrects the home."""
+
+    qubit: int
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Run program row ``row`` on ``node``."""
+
+    row: int
+    node: int
+
+
+Step: TypeAlias = Spread | Release | Apply
+
+
+def steps_of(
+    program: Program, segments: Segments, network: Network, homes: IntArray, sites: IntArray
+) -> tuple[Step, ...]:
+    """Return the steps that carry out ``program`` with the given homes and sites; O(operations + copies x nodes).
+
+    Raises:
+        NotEnoughCommunicationQubits: a crossing needs more of them than a node has.
+    """
+    return tuple(_Order(program, segments, network, homes, sites).steps())
+
+
+def ebits_of(steps: Sequence[Step]) -> int:
+    """Return how many e-bits the steps consume."""
+    return sum(isinstance(step, Spread) for step in steps)
+
+
+class _Order:
+    """One walk through the program.
+
+    ``live`` holds the copies beside the homes, ``at`` the same by node, ``waiting`` the gates still to run.
+    """
+
+    def __init__(
+        self, program: Program, segments: Segments, network: Network, homes: IntArray, sites: IntArray
+    ) -> None:
+        self._program = program
+        self._network = network
+        self._homes: list[int] = homes.tolist()
+        self._sites: list[int] = sites.tolist()
+        self._rows: list[int] = segments.gate_row.tolist()
+        self._pairs: list[list[int]] = segments.gate_segments.tolist()
+        self._qubit: list[int] = segments.qubit.tolist()
+        self._masks: list[int] = copy_sets(segments, homes, sites).tolist()
+        self._parents: dict[int, dict[int, int]] = {}
+        self._waiting = self._waiting_lists(segments)
+        self._live: list[dict[int, int]] = [{} for _ in self._homes]
+        self._at: list[set[int]] = [set() for _ in network.names]
+        self._done = bytearray(len(self._rows))
+        self._epoch = [0] * len(self._homes)
+        self._epochs = self._gate_epochs()
+        self._out: list[Step] = []
+
+    def _waiting_lists(self, segments: Segments) -> list[dict[int, list[int]]]:
+        """Per segment and node, the gates to run there, last first so that the next one is popped."""
+        waiting: list[dict[int, list[int]]] = []
+        starts = segments.starts.tolist()
+        ordered = segments.gates.tolist()
+        for segment in range(len(segments)):
+            at: dict[int, list[int]] = {}
+            for gate in reversed(ordered[starts[segment] : starts[segment + 1]]):
+                at.setdefault(self._sites[gate], []).append(gate)
+            waiting.append(at)
+        return waiting
+
+    def _gate_epochs(self) -> list[tuple[int, int]]:
+        """How many breaks and flips precede each gate on its two qubits: gates commute within an epoch only."""
+        epoch = [0] * len(self._homes)
+        epochs = []
+        for kind, first, second in zip(
+            self._program.kind.tolist(), self._program.first.tolist(), self._program.second.tolist(), strict=True
+        ):
+            if kind == Kind.CP:
+                epochs.append((epoch[first], epoch[second]))
+            elif kind in (Kind.U, Kind.X, Kind.RESET):
+                epoch[first] += 1
+        return epochs
+
+    def steps(self) -> Iterator[Step]:
+        gate = 0
+        for row, (kind, first) in enumerate(
+            zip(self._program.kind.tolist(), self._program.first.tolist(), strict=True)
+        ):
+            if kind == Kind.CP:
+                if not self._done[gate]:
+                    self._run(gate)
+                gate += 1
+            else:
+                self._local(row, Kind(kind), first)
+            yield from self._out
+            self._out.clear()
+
+    def _local(self, row: int, kind: Kind, qubit: int) -> None:
+        """A one-qubit operation: at home, and for a flip on every copy as well."""
+        if kind in (Kind.U, Kind.RESET):
+            for node in tuple(self._live[qubit]):
+                self._release(qubit, node)
+        self._out.append(Apply(row, self._homes[qubit]))
+        if kind == Kind.X:
+            self._out.extend(Apply(row, node) for node in self._live[qubit])
+        if kind in (Kind.U, Kind.X, Kind.RESET):
+            self._epoch[qubit] += 1
+
+    # ------------------------------------------------------------------------------------------------------- gates
+
+    def _run(self, gate: int) -> None:
+        """Run a gate at its site, and with it every gate that the copies spread for it can serve now."""
+        site = self._sites[gate]
+        segments = self._pairs[gate]
+        pinned = {(self._qubit[segment], site) for segment in segments}
+        fresh = [segment for segment in segments if self._bring(segment, site, pinned)]
+        served = [gate]
+        self._apply(gate, site)
+        for segment in fresh:
+            for other in self._waiting[segment].get(site, [])[::-1]:
+                if not self._done[other] and self._ready(other, site):
+                    self._apply(other, site)
+                    served.append(other)
+        for segment in dict.fromkeys(segment for each in served for segment in self._pairs[each]):
+            self._tidy(segment)
+
+    def _ready(self, gate: int, site: int) -> bool:
+        """Whether a later gate may run now: unconditional, in the current epochs, both qubits present."""
+        if self._program.condition[self._rows[gate]] >= 0:
+            return False
+        first, second = (self._qubit[segment] for segment in self._pairs[gate])
+        return (
+            self._epochs[gate] == (self._epoch[first], self._epoch[second])
+            and self._present(first, site)
+            and self._present(second, site)
+        )
+
+    def _present(self, qubit: int, node: int) -> bool:
+        return self._homes[qubit] == node or node in self._live[qubit]
+
+    def _apply(self, gate: int, site: int) -> None:
+        self._done[gate] = 1
+        self._out.append(Apply(self._rows[gate], site))
+        for segment in self._pairs[gate]:
+            waiting = self._waiting[segment].get(site)
+            while waiting and self._done[waiting[-1]]:
+                waiting.pop()
+            if waiting is not None and not waiting:
+                del self._waiting[segment][site]
+
+    # ------------------------------------------------------------------------------------------------------ copies
+
+    def _bring(self, segment: int, node: int, pinned: set[tuple[int, int]]) -> bool:
+        """Make the segment's qubit present on ``node``; whether a copy had to be spread."""
+        qubit = self._qubit[segment]
+        if self._present(qubit, node):
+            return False
+        chain = [node]
+        parents = self._parents_of(segment)
+        while not self._present(qubit, chain[-1]):
+            if chain[-1] not in parents:
+                self._refuse(qubit, node)
+            chain.append(parents[chain[-1]])
+        for target, source in reversed(list(pairwise(chain))):
+            held = pinned | {(qubit, source), (qubit, target)}
+            self._make_room(source, held, qubit)
+            self._make_room(target, held, qubit)
+            self._out.append(Spread(qubit, source, target))
+            self._live[qubit][target] = segment
+            self._at[target].add(qubit)
+        return True
+
+    def _parents_of(self, segment: int) -> dict[int, int]:
+        parents = self._parents.get(segment)
+        if parents is None:
+            home = self._homes[self._qubit[segment]]
+            tree = self._network.tree(home, self._masks[segment])
+            parents = {child: parent for parent, child in tree if parent >= 0}
+            self._parents[segment] = parents
+        return parents
+
+    def _make_room(self, node: int, held: set[tuple[int, int]], qubit: int) -> None:
+        """Free one communication qubit on ``node``, releasing the copy that is needed latest."""
+        limit = self._network.communication[node]
+        if limit is None:
+            return
+        while len(self._at[node]) >= limit:
+            victims = [other for other in self._at[node] if (other, node) not in held]
+            if not victims:
+                raise NotEnoughCommunicationQubits(
+                    node=self._network.names[node],
+                    needed=len(self._at[node]) + 1,
+                    available=limit,
+                    purpose=f"a copy of qubit {qubit}",
+                )
+            self._release(max(victims, key=lambda other: (self._next_use(other, node), other)), node)
+
+    def _next_use(self, qubit: int, node: int) -> int:
+        waiting = self._waiting[self._live[qubit][node]].get(node)
+        return self._rows[waiting[-1]] if waiting else len(self._program)
+
+    def _tidy(self, segment: int) -> None:
+        """Release the copies of a segment that serve no further gate and lie on no way to one."""
+        qubit = self._qubit[segment]
+        live = self._live[qubit]
+        if not live:
+            return
+        waiting = self._waiting[segment]
+        needed = set(waiting)
+        parents = self._parents_of(segment)
+        for node in waiting:
+            step = node
+            while not self._present(qubit, step) and step in parents:
+                step = parents[step]
+            needed.add(step)
+        for node in [node for node in live if node not in needed]:
+            self._release(qubit, node)
+
+    def _release(self, qubit: int, node: int) -> None:
+        del self._live[qubit][node]
+        self._at[node].remove(qubit)
+        self._out.append(Release(qubit, node))
+
+    def _refuse(self, qubit: int, node: int) -> NoReturn:
+        home = self._homes[qubit]
+        names = self._network.names
+        for middle in range(len(self._network)):
+            if not self._network.relays(middle) and middle not in (home, node):
+                raise NotEnoughCommunicationQubits(
+                    node=names[middle],
+                    needed=2,
+                    available=self._network.communication[middle] or 0,
+                    purpose=f"passing a copy of qubit {qubit} on from {names[home]!r} to {names[node]!r}",
+                )
+        raise InternalError(what=f"no chain of links from {names[home]!r} to {names[node]!r}")
