@@ -1,0 +1,130 @@
+"""A circuit becomes a plan, one call per stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from hyperfabric_q import seeds
+from hyperfabric_q.convert import accept
+from hyperfabric_q.distribution.lower import lower
+from hyperfabric_q.distribution.network import MAX_NODES, Network, network_of
+from hyperfabric_q.distribution.place import place
+from hyperfabric_q.distribution.plan import Plan, packets_of
+from hyperfabric_q.distribution.program import IntArray
+from hyperfabric_q.distribution.rebase import rebase
+from hyperfabric_q.distribution.replay import replay
+from hyperfabric_q.distribution.segments import segments_of
+from hyperfabric_q.distribution.steps import ebits_of
+from hyperfabric_q.distribution.verify import verify as check
+from hyperfabric_q.errors import InvalidValue, NotEnoughQubits, UnknownName, VerificationFailed
+from hyperfabric_q.fabric import Fabric
+
+if TYPE_CHECKING:
+    import os
+
+    import cirq
+    from qiskit import QuantumCircuit
+
+    Circuit: TypeAlias = QuantumCircuit | cirq.Circuit | str | os.PathLike[str]
+
+Homes: TypeAlias = Sequence[str] | Mapping[int, str]
+
+
+def plan(
+    circuit: Circuit,
+    fabric: Fabric,
+    *,
+    homes: Homes | None = None,
+    verify: str = "auto",
+    seed: int | None = None,
+) -> Plan:
+    """Return a plan that runs ``circuit`` on the QPU nodes of ``fabric``, counted by replay and verified.
+
+    Args:
+        circuit: a Qiskit or Cirq circuit, OpenQASM text, or the path of a circuit file.
+        fabric: the nodes and links.
+        homes: node id of every qubit, to pin them; None lets the partitioner choose.
+        verify: "auto" picks the strongest check that is affordable; "proved", "skeleton", "sampled" or "skipped" ask
+            for one.
+        seed: reproduces the plan; None draws one, which the plan reports.
+
+    Raises:
+        InputError: the circuit, the homes or an option is wrong; ``CircuitRejected`` for a file that cannot be read.
+        Infeasible: the nodes are too small, or no quantum link joins nodes that must share a gate.
+        VerificationFailed: our bug: the emitted circuit is not the circuit that was given.
+    """
+    began = time.perf_counter()
+    seed = seeds.resolve(seed)
+    circuit = accept(circuit)
+    program = rebase(circuit)
+    network = _network(fabric, program.qubits)
+    segments = segments_of(program)
+    placement = place(program, segments, network, seed=seed, homes=_pinned(homes, program.qubits, network))
+    lowered = lower(program, network, placement.homes, placement.steps)
+    counted = replay(lowered.circuit, fabric)
+    if counted.ebits != ebits_of(placement.steps):
+        raise VerificationFailed(
+            what=f"the plan has {ebits_of(placement.steps)} e-bits and the emitted circuit {counted.ebits}", seed=seed
+        )
+    verification = check(program, lowered, mode=verify, seed=seed)
+    return Plan(
+        circuit=circuit,
+        fabric=fabric,
+        program=program,
+        homes=tuple(network.names[home] for home in placement.homes.tolist()),
+        lowered=lowered,
+        packets=packets_of(program, network, placement.steps),
+        replay=counted,
+        verification=verification,
+        start=placement.start,
+        seconds=time.perf_counter() - began,
+        seed=seed,
+    )
+
+
+def _network(fabric: Fabric, qubits: int) -> Network:
+    """The fabric's QPU nodes; a node whose size is not declared counts only when it is not needed."""
+    network = network_of(fabric)
+    if len(network) > MAX_NODES:
+        raise InvalidValue(
+            field="fabric", value=len(network), rule=f"at most {MAX_NODES} QPU nodes can share one circuit"
+        )
+    if sum(network.capacity) < qubits:
+        for node in fabric.qpu_nodes:
+            if node.data_qubits is None:
+                raise InvalidValue(
+                    field=f"compute_units of {node.node_id!r}",
+                    value=None,
+                    rule="a circuit can only be placed on a QPU node whose data qubits are declared",
+                    remedy=f"The circuit has {qubits} qubits and the other nodes hold {sum(network.capacity)}.",
+                )
+        raise NotEnoughQubits(needed=qubits, available=dict(zip(network.names, network.capacity, strict=True)))
+    return network
+
+
+def _pinned(homes: Homes | None, qubits: int, network: Network) -> IntArray | None:
+    """The given homes as node indices, checked against names and capacities."""
+    if homes is None:
+        return None
+    given = dict(homes) if isinstance(homes, Mapping) else dict(enumerate(homes))
+    if sorted(given) != list(range(qubits)):
+        raise InvalidValue(
+            field="homes", value=homes, rule=f"it must name one node for each of the qubits 0..{qubits - 1}"
+        )
+    index = {name: position for position, name in enumerate(network.names)}
+    for name in given.values():
+        if name not in index:
+            raise UnknownName(kind="QPU node with data qubits", name=str(name), known=network.names)
+    pinned = np.array([index[given[qubit]] for qubit in range(qubits)], dtype=np.int32)
+    for node, held in enumerate(np.bincount(pinned, minlength=len(network))):
+        if held > network.capacity[node]:
+            raise InvalidValue(
+                field="homes",
+                value=f"{held} qubits on {network.names[node]!r}",
+                rule=f"that node has {network.capacity[node]} data qubits",
+            )
+    return pinned
