@@ -1,0 +1,207 @@
+"""What goes wrong, and where: the fabric's errors written into a circuit.
+
+Every error is an explicit Pauli channel right after (or, for a misread, right before) the instruction it belongs
+to, inside ``if_else`` bodies too: a correction that is applied can fail, one that is not applied cannot. Nothing
+hangs on gate names surviving a translation, and one wire may serve two nodes one after the other.
+
+Conventions (a figure that a node does not state counts as no error):
+
+* ``gate_error_1q`` and ``gate_error_2q`` are average gate infidelities r, what randomised benchmarking reports.
+  They become depolarising channels rho -> (1 - lam) rho + lam I/d with lam = r d / (d - 1), d = 2 or 4 (Nielsen 2002).
+* ``readout_error`` is the chance to read the other bit. Where the measured qubit is not used again before a reset,
+  that is a bit flip just before the measurement; elsewhere Aer's ``ReadoutError`` flips the bit and leaves the qubit.
+* A link's pairs are Bell-diagonal with weights (pI, pX, pY, pZ) over (Phi+, Psi+, Psi-, Phi-): a Pauli error on the
+  half of the second wire. The link's fidelity is that of the finished pair, so the two gates that stand for its
+  generation are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from functools import cache
+from typing import Final
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import CircuitInstruction, IfElseOp, Instruction, Qubit
+from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error, pauli_error
+
+from hyperfabric_q.errors import InternalError, InvalidValue
+from hyperfabric_q.fabric import Fabric
+
+PAIR: Final = "bell_pair"
+CHANNEL: Final = "quantum_channel"
+"""The name Aer gives to an error that stands in a circuit."""
+
+_EXACT: Final = frozenset({PAIR, CHANNEL, "barrier", "reset", "measure"})
+
+
+class Noise(Enum):
+    """Which errors a run carries."""
+
+    FABRIC = "fabric"
+    """Imperfect pairs, local gates and readout."""
+    LINKS = "links"
+    """Imperfect pairs only: everything inside a node is exact."""
+    NONE = "none"
+    """No error at all."""
+
+
+def depolarising_parameter(infidelity: float, *, qubits: int) -> float:
+    """Return the depolarising parameter lam = r d / (d - 1) of an average gate infidelity r, d = 2**qubits.
+
+    Raises:
+        InvalidValue: no depolarising channel is that bad: r exceeds d / (d + 1).
+    """
+    d: int = 2**qubits
+    if not 0 <= infidelity <= d / (d + 1):
+        raise InvalidValue(
+            field=f"gate_error_{qubits}q",
+            value=infidelity,
+            rule=f"the average infidelity of a depolarising channel on {qubits} qubit(s) lies in [0, {d}/{d + 1}]",
+        )
+    return infidelity * d / (d - 1)
+
+
+def with_pair_noise(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric) -> QuantumCircuit:
+    """Return the circuit with the Pauli error of its link after every ``bell_pair``, on the second wire.
+
+    Args:
+        circuit: an emitted circuit.
+        node_of: the node of each of its wires.
+        fabric: owner of the links.
+
+    Raises:
+        InternalError: a pair stands between nodes that no quantum link joins.
+    """
+    index = {wire: position for position, wire in enumerate(circuit.qubits)}
+
+    def after(instruction: CircuitInstruction) -> Instruction | None:
+        if instruction.operation.name != PAIR:
+            return None
+        a, b = (node_of[index[wire]] for wire in instruction.qubits)
+        link = fabric.link(a, b)
+        if link is None or link.pair_weights is None:
+            raise InternalError(
+                what=f"the emitted circuit makes a Bell pair between {a!r} and {b!r}, which share no link"
+            )
+        return _pauli(link.pair_weights)
+
+    return _with_errors(circuit, after=after)
+
+
+def with_local_noise(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric) -> QuantumCircuit:
+    """Return the circuit with each node's gate errors after its gates and its misreads before its measurements.
+
+    A gate on two nodes (there is none in an emitted circuit; the undistributed one has them) takes the worse of both
+    errors. The wires that ``misread_wires`` names keep their measurements as they are.
+    """
+    index = {wire: position for position, wire in enumerate(circuit.qubits)}
+    nodes = {node: fabric.node(node) for node in set(node_of)}
+    again = measured_and_used_again(circuit)
+
+    def after(instruction: CircuitInstruction) -> Instruction | None:
+        if instruction.operation.name in _EXACT:
+            return None
+        owners = [nodes[node_of[index[wire]]] for wire in instruction.qubits]
+        if len(owners) == 1:
+            return _depolarising(owners[0].gate_error_1q or 0.0, 1)
+        return _depolarising(max(owner.gate_error_2q or 0.0 for owner in owners), 2)
+
+    def before(instruction: CircuitInstruction) -> Instruction | None:
+        wire = instruction.qubits[0]
+        if instruction.operation.name != "measure" or wire in again:
+            return None
+        return _flip(nodes[node_of[index[wire]]].readout_error or 0.0)
+
+    return _with_errors(circuit, after=after, before=before)
+
+
+def misread_wires(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric) -> dict[Qubit, float]:
+    """Return the readout error of every wire that is used on after a measurement without a reset between.
+
+    Only Aer can flip such a bit and leave the qubit; ``with_local_noise`` writes all other misreads into the circuit.
+    """
+    again = measured_and_used_again(circuit)
+    errors = {wire: fabric.node(node_of[at]).readout_error for at, wire in enumerate(circuit.qubits) if wire in again}
+    return {wire: error for wire, error in errors.items() if error}
+
+
+def readout_model(errors: Iterable[float]) -> NoiseModel | None:
+    """Return Aer's noise model in which wire i is misread with chance ``errors[i]``; None when there are none."""
+    model = None
+    for position, error in enumerate(errors):
+        model = model or NoiseModel()
+        model.add_readout_error(ReadoutError([[1 - error, error], [error, 1 - error]]), [position])
+    return model
+
+
+def measured_and_used_again(circuit: QuantumCircuit) -> set[Qubit]:
+    """Return the wires on which something other than a reset follows a measurement."""
+    measured: set[Qubit] = set()
+    again: set[Qubit] = set()
+    for instruction in circuit.data:
+        name = instruction.operation.name
+        if name == "barrier":
+            continue
+        if name != "reset":
+            again |= measured.intersection(instruction.qubits)
+        measured.difference_update(instruction.qubits)
+        if name == "measure":
+            measured.update(instruction.qubits)
+    return again
+
+
+Error = Callable[[CircuitInstruction], Instruction | None]
+
+
+def _nothing(_: CircuitInstruction) -> None:
+    return None
+
+
+def _with_errors(circuit: QuantumCircuit, *, after: Error, before: Error = _nothing) -> QuantumCircuit:
+    noisy = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        first = before(instruction)
+        if first is not None:
+            noisy.append(first, instruction.qubits, copy=False)
+        if isinstance(instruction.operation, IfElseOp):
+            noisy.append(_with_errors_inside(instruction, after), instruction.qubits, instruction.clbits, copy=False)
+            continue
+        noisy.append(instruction)
+        then = after(instruction)
+        if then is not None:
+            # A Bell pair's error sits on one half; a gate's on all of its wires.
+            noisy.append(then, instruction.qubits[-then.num_qubits :], copy=False)
+    return noisy
+
+
+def _with_errors_inside(instruction: CircuitInstruction, after: Error) -> IfElseOp:
+    """Return an ``if_else`` whose bodies carry errors; ``after`` still sees the wires of the outer circuit."""
+
+    def within(body: QuantumCircuit) -> QuantumCircuit:
+        outer = dict(zip(body.qubits, instruction.qubits, strict=True))
+        return _with_errors(body, after=lambda inner: after(inner.replace(qubits=[outer[q] for q in inner.qubits])))
+
+    return instruction.operation.replace_blocks([within(body) for body in instruction.operation.blocks])
+
+
+@cache
+def _pauli(weights: tuple[float, float, float, float]) -> Instruction | None:
+    if weights[0] == 1:
+        return None
+    return pauli_error(list(zip("IXYZ", weights, strict=True))).to_instruction()
+
+
+@cache
+def _depolarising(infidelity: float, qubits: int) -> Instruction | None:
+    if infidelity == 0:
+        return None
+    return depolarizing_error(depolarising_parameter(infidelity, qubits=qubits), qubits).to_instruction()
+
+
+@cache
+def _flip(probability: float) -> Instruction | None:
+    if probability == 0:
+        return None
+    return pauli_error([("I", 1 - probability), ("X", probability)]).to_instruction()

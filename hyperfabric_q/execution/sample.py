@@ -1,0 +1,106 @@
+"""From a circuit, the nodes of its wires and a kind of noise to counts of the user's registers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import ClassicalRegister
+
+from hyperfabric_q.execution.aer import run_counts
+from hyperfabric_q.execution.methods import choose
+from hyperfabric_q.execution.noise import Noise, misread_wires, readout_model, with_local_noise, with_pair_noise
+from hyperfabric_q.fabric import Fabric
+
+MEASURED = "meas"
+"""The register that a circuit without measurements is measured into, all qubits, bit i from qubit i."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Counts of some registers of a circuit, and how they were obtained.
+
+    Attributes:
+        counts: shots per outcome, the most frequent first; keys in Qiskit's order (``spell``).
+        method: Aer's method.
+        wires: the wires that were simulated at once.
+    """
+
+    counts: Mapping[str, int]
+    method: str
+    wires: int
+
+
+def with_final_measurements(circuit: QuantumCircuit, wires: Sequence[int]) -> tuple[QuantumCircuit, ClassicalRegister]:
+    """Return the circuit with the given wires measured at the end into a new register, and that register.
+
+    The register is called "meas", or "meas_1", "meas_2", ... where the name is taken.
+    """
+    measured = circuit.copy()
+    taken = {register.name for register in (*measured.cregs, *measured.qregs)}
+    name, number = MEASURED, 0
+    while name in taken:
+        number += 1
+        name = f"{MEASURED}_{number}"
+    register = ClassicalRegister(len(wires), name)
+    measured.add_register(register)
+    measured.measure([measured.qubits[wire] for wire in wires], list(register))
+    return measured, register
+
+
+def sample(
+    circuit: QuantumCircuit,
+    *,
+    node_of: Sequence[str],
+    fabric: Fabric,
+    noise: Noise,
+    shots: int,
+    seed: int,
+    reported: Sequence[ClassicalRegister],
+) -> Sample:
+    """Return counts of the reported registers of a circuit with the fabric's noise.
+
+    Args:
+        circuit: emitted, or undistributed (no Bell pair: pair noise then changes nothing).
+        node_of: the node of each wire.
+        fabric: owner of all figures.
+        noise: which errors there are.
+        shots: how many.
+        seed: the same seed gives the same counts.
+        reported: registers of the circuit.
+
+    Raises:
+        SimulationRefused: too wide for this machine, or hours long.
+    """
+    local = noise is Noise.FABRIC
+    misread = misread_wires(circuit, node_of, fabric) if local else {}
+    if noise is not Noise.NONE:
+        circuit = with_pair_noise(circuit, node_of, fabric)
+    if local:
+        circuit = with_local_noise(circuit, node_of, fabric)
+    way = choose(circuit, shots=shots, reported=reported, misread=misread)
+    raw = run_counts(
+        way.circuit, shots=shots, seed=seed, noise_model=readout_model(misread.values()), method=way.method
+    )
+    index = {bit: position for position, bit in enumerate(circuit.clbits)}
+    places = [[index[bit] for bit in register] for register in reported]
+    return Sample(counts=spell(raw, places), method=way.method, wires=way.circuit.num_qubits)
+
+
+def spell(raw: Mapping[int, int], places: Sequence[Sequence[int]]) -> dict[str, int]:
+    """Return counts by Qiskit's keys: last register first, spaces between registers, bit 0 of each on the right.
+
+    Args:
+        raw: shots per value of all classical bits.
+        places: for each register, the position of its bits in that value.
+
+    >>> spell({0b101: 3, 0b111: 2}, [[0, 2]])
+    {'11': 5}
+    """
+    rows = [row[::-1] for row in reversed(places)]
+    counts: dict[str, int] = {}
+    for value, hits in raw.items():
+        key = " ".join("".join("1" if value >> place & 1 else "0" for place in row) for row in rows)
+        counts[key] = counts.get(key, 0) + hits
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
