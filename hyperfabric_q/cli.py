@@ -1,0 +1,520 @@
+"""The command line: ``hyperfabric-q plan``, ``run`` and ``doctor``.
+
+Results go to stdout and everything else to stderr, so that a pipe holds nothing but the result.
+Exit codes: 0 done, 1 a failed check or a crash, 2 wrong input, 3 no solution or too large to simulate,
+4 a failed verification, 130 interrupted.
+Only typer is imported here: whatever a verb needs is imported inside it, which keeps ``--help`` fast.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+import hyperfabric_q
+from hyperfabric_q.errors import (
+    HyperFabricError,
+    Infeasible,
+    InputError,
+    InvalidValue,
+    SimulationRefused,
+    UnsupportedOperation,
+    VerificationFailed,
+)
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+    from hyperfabric_q.distribution.plan import Plan
+    from hyperfabric_q.execution.compare import Comparison
+    from hyperfabric_q.execution.result import Result
+    from hyperfabric_q.fabric import Fabric
+
+RUN_SCHEMA: Final = "hyperfabric_q/run/1"
+ERROR_SCHEMA: Final = "hyperfabric_q/error/1"
+DOCTOR_SCHEMA: Final = "hyperfabric_q/doctor/1"
+
+CRASHED, WRONG_INPUT, NO_SOLUTION, WRONG_CIRCUIT, INTERRUPTED = 1, 2, 3, 4, 130
+TRACEBACK: Final = "HYPERFABRIC_Q_TRACEBACK"
+
+
+Network = StrEnum("Network", "full line ring star grid")
+Verify = StrEnum("Verify", "auto proved skeleton sampled skipped")
+Noise = StrEnum("Noise", "fabric links none")
+
+
+# ------------------------------------------------------------------------------------------------------------ options
+
+
+def _nodes(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, help=text, rich_help_panel="Nodes")
+
+
+def _output(flags: str, text: str) -> Any:
+    return typer.Option(flags, help=text, rich_help_panel="Output", show_default=False)
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Circuit: OpenQASM 2 or 3, or QPY.")]
+FabricFile = Annotated[Path | None, _nodes("F.toml", "Fabric file: the nodes and links.")]
+Qpus = Annotated[
+    int | None, typer.Option(min=1, max=512, metavar="K", help="Make K QPU nodes instead.", rich_help_panel="Nodes")
+]
+Capacity = Annotated[
+    str | None, _nodes("N[,N...]", "Data qubits of the K nodes; one number counts for all. Default: circuit/K + 1.")
+]
+Shape = Annotated[Network | None, _nodes("full|line|ring|star|grid", "How the K nodes are linked. Default: full.")]
+Communication = Annotated[
+    str | None, _nodes("C[,C...]", "Communication qubits of the K nodes; one number counts for all. Default: no limit.")
+]
+PairFidelity = Annotated[float | None, _nodes("F", "Fidelity of the Bell pairs between the K nodes. Default: 1.")]
+VerifyHow = Annotated[Verify, typer.Option(help="How strongly the distributed circuit is checked.")]
+Seed = Annotated[int | None, typer.Option(metavar="S", help="Repeats a run exactly. Default: a new one, shown.")]
+Json = Annotated[bool, _output("--json", "One JSON object on stdout, nothing else.")]
+Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How often the circuit is run.")]
+NoiseOf = Annotated[Noise, typer.Option(help="Imperfect pairs, gates and readout; imperfect pairs only; or nothing.")]
+Compare = Annotated[
+    bool | None,
+    _output(
+        "--compare/--no-compare",
+        "Show the ideal and the undistributed run beside it. Default: where the ideal can be computed.",
+    ),
+]
+
+app = typer.Typer(
+    name="hyperfabric-q",
+    help="Distribute a quantum circuit over several QPUs, count every Bell pair, verify it and run it.",
+    epilog="Exit codes: 0 done, 1 failed check or crash, 2 wrong input, 3 no solution, 4 verification failed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows "?" rather than a crash
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hyperfabric_q {hyperfabric_q.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    del version
+
+
+# -------------------------------------------------------------------------------------------------------------- verbs
+
+
+@app.command("plan")
+def plan_command(
+    file: File,
+    fabric: FabricFile = None,
+    qpus: Qpus = None,
+    capacity: Capacity = None,
+    network: Shape = None,
+    communication_qubits: Communication = None,
+    pair_fidelity: PairFidelity = None,
+    verify: VerifyHow = Verify.auto,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Plan a circuit: which qubit lives where, and what the Bell pairs serve.
+
+    Example: hyperfabric-q plan circuits/qft_16.qasm --qpus 4 --network ring
+    """
+    asked = Asked(fabric, qpus, capacity, network, communication_qubits, pair_fidelity)
+    with _faults(file, as_json=as_json):
+        plan = _plan(file, asked, verify, seed)
+        if as_json:
+            _print_json(plan.to_dict())
+        else:
+            typer.echo(plan.draw())
+
+
+@app.command("run")
+def run_command(
+    file: File,
+    fabric: FabricFile = None,
+    qpus: Qpus = None,
+    capacity: Capacity = None,
+    network: Shape = None,
+    communication_qubits: Communication = None,
+    pair_fidelity: PairFidelity = None,
+    shots: Shots = 1024,
+    noise: NoiseOf = Noise.fabric,
+    verify: VerifyHow = Verify.auto,
+    seed: Seed = None,
+    compare: Compare = None,
+    as_json: Json = False,
+) -> None:
+    """Plan a circuit, run the distributed circuit on Aer, and compare.
+
+    Example: hyperfabric-q run circuits/cuccaro_adder_3bit.qasm --fabric examples/fabrics/three_qpus.toml --shots 500
+    """
+    asked = Asked(fabric, qpus, capacity, network, communication_qubits, pair_fidelity)
+    with _faults(file, as_json=as_json):
+        plan = _plan(file, asked, verify, seed)
+        if not as_json:
+            typer.echo(plan.draw() + "\n")
+        with _simulating(f"running {shots} shots"):
+            result = plan.run(shots, noise=noise.value, seed=plan.seed)
+        comparison = _comparison(result, compare, as_json=as_json)
+        if as_json:
+            _print_json(_run_dict(result, comparison))
+        else:
+            typer.echo(_run_text(result, comparison))
+
+
+@app.command("doctor")
+def doctor_command(as_json: Json = False) -> None:
+    """Check that everything this package needs works here.
+
+    Example: hyperfabric-q doctor
+    """
+    with _faults(None, as_json=as_json), _progress("checking"):
+        checks = _checks()
+    healthy = all(check.ok for check in checks)
+    if as_json:
+        rows = [{"name": each.name, "ok": each.ok, "found": each.found, "remedy": each.remedy} for each in checks]
+        _print_json({"schema": DOCTOR_SCHEMA, "ok": healthy, "checks": rows})
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            typer.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.found}")
+            if not check.ok:
+                typer.echo(f"      {'':<{width}}  {check.remedy}")
+        typer.echo("everything works" if healthy else f"{sum(not check.ok for check in checks)} checks failed")
+    if not healthy:
+        raise typer.Exit(CRASHED)
+
+
+# ----------------------------------------------------------------------------------------------- from options to a plan
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options that say which nodes there are."""
+
+    fabric: Path | None
+    qpus: int | None
+    capacity: str | None
+    network: Network | None
+    communication_qubits: str | None
+    pair_fidelity: float | None
+
+
+def _plan(file: Path, asked: Asked, verify: Verify, seed: int | None) -> Plan:
+    with _progress("loading"):
+        from hyperfabric_q import pipeline
+        from hyperfabric_q.convert import accept
+    _check_options(asked)
+    with _progress("reading"):
+        circuit = accept(file)
+        circuit.name = file.stem
+        fabric = _fabric(asked, circuit)
+    with _progress("planning and verifying"):
+        return pipeline.plan(circuit, fabric, verify=verify.value, seed=seed)
+
+
+def _check_options(asked: Asked) -> None:
+    if asked.fabric is None and asked.qpus is None:
+        raise InvalidValue(
+            field="--fabric",
+            value=None,
+            rule="nothing says which QPU nodes there are",
+            remedy="Write --fabric FILE.toml, or for example --qpus 3 --capacity 4 --network line.",
+        )
+    if asked.fabric is None:
+        return
+    clashing = {
+        "--qpus": asked.qpus,
+        "--capacity": asked.capacity,
+        "--network": asked.network,
+        "--communication-qubits": asked.communication_qubits,
+        "--pair-fidelity": asked.pair_fidelity,
+    }
+    for option, value in clashing.items():
+        if value is not None:
+            raise InvalidValue(
+                field=option,
+                value=str(value),
+                rule="a fabric file states the nodes and links already",
+                remedy=f"Leave out either {option} or --fabric.",
+            )
+
+
+def _fabric(asked: Asked, circuit: QuantumCircuit) -> Fabric:
+    from hyperfabric_q.fabric import Fabric
+
+    if asked.fabric is not None:
+        return Fabric.from_file(asked.fabric)
+    count = asked.qpus or 1
+    capacities = (circuit.num_qubits // count + 1,) * count
+    if asked.capacity is not None:
+        capacities = _per_node("--capacity", asked.capacity, count)
+    communication = None
+    if asked.communication_qubits is not None:
+        communication = _per_node("--communication-qubits", asked.communication_qubits, count)
+    network = asked.network or Network.full
+    if network is Network.grid:
+        rows = max(each for each in range(1, int(count**0.5) + 1) if count % each == 0)
+        return Fabric.grid(
+            rows, count // rows, capacities, communication_qubits=communication, pair_fidelity=asked.pair_fidelity
+        )
+    shape = {Network.full: Fabric.full, Network.line: Fabric.line, Network.ring: Fabric.ring, Network.star: Fabric.star}
+    return shape[network](capacities, communication_qubits=communication, pair_fidelity=asked.pair_fidelity)
+
+
+def _per_node(option: str, text: str, count: int) -> tuple[int, ...]:
+    """Read one whole number for all nodes, or one per node."""
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidValue(
+            field=option, value=text, rule="it is one whole number, or several with commas between them, such as 4,4,3"
+        ) from None
+    if len(numbers) not in {1, count}:
+        raise InvalidValue(
+            field=option,
+            value=text,
+            rule=f"these are {len(numbers)} numbers for {count} QPU nodes",
+            remedy=f"Give one number for all, or {count} of them.",
+        )
+    return numbers * count if len(numbers) == 1 else numbers
+
+
+# ------------------------------------------------------------------------------------------------------------- output
+
+
+def _comparison(result: Result, asked: bool | None, *, as_json: bool) -> Comparison | None:
+    """Compare if asked to; by default, a comparison that is out of reach is left out with a note."""
+    if asked is False:
+        return None
+    try:
+        with _simulating("comparing with the ideal and the undistributed run"):
+            return result.compare()
+    except SimulationRefused as fault:
+        if asked:
+            raise
+        if not as_json:
+            typer.echo(f"no comparison: {fault}", err=True)
+        return None
+
+
+def _run_dict(result: Result, comparison: Comparison | None) -> dict[str, Any]:
+    rows = result.to_dict()
+    return {
+        "schema": RUN_SCHEMA,
+        "plan": rows.pop("plan"),
+        "result": rows,
+        "comparison": None if comparison is None else comparison.to_dict(),
+    }
+
+
+def _run_text(result: Result, comparison: Comparison | None) -> str:
+    if comparison is None:
+        return str(result)
+    origin = f"seed {result.seed}; Aer {result.method}, {result.wires} wires, {result.seconds:.1f} s"
+    return f"{comparison}\n{origin}"
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+@contextmanager
+def _progress(stage: str) -> Iterator[None]:
+    """Show a spinner on stderr while ``stage`` lasts, and only where a person is watching."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{stage} ..."):
+        yield
+
+
+@contextmanager
+def _simulating(stage: str) -> Iterator[None]:
+    """Say on a terminal what is running, and let Ctrl-C end the process at once.
+
+    The simulator holds the interpreter: a spinner would stand still, and Python's own Ctrl-C would wait for the last
+    shot.
+    """
+    watched = sys.stderr.isatty()
+    if watched:
+        sys.stderr.write(f"{stage} ...")
+        sys.stderr.flush()
+    at_once = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL) if at_once else None
+    try:
+        yield
+    finally:
+        if at_once:
+            signal.signal(signal.SIGINT, before)
+        if watched:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+# ------------------------------------------------------------------------------------------------------------- faults
+
+
+@contextmanager
+def _faults(file: Path | None, *, as_json: bool) -> Iterator[None]:
+    """Turn whatever goes wrong into one message on stderr and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except HyperFabricError as fault:
+        placed = _with_line(fault, file)
+        _report(type(placed).__name__, str(placed), as_json=as_json)
+        raise typer.Exit(_exit_code(placed)) from None
+    except Exception as fault:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        message = (
+            f"unexpected {type(fault).__name__}: {fault}. This is a bug in hyperfabric_q or in a library it uses: "
+            f"please report it. {TRACEBACK}=1 shows where it happened."
+        )
+        _report(type(fault).__name__, message, as_json=as_json)
+        raise typer.Exit(CRASHED) from None
+
+
+def _exit_code(fault: HyperFabricError) -> int:
+    if isinstance(fault, InputError):
+        return WRONG_INPUT
+    if isinstance(fault, Infeasible | SimulationRefused):
+        return NO_SOLUTION
+    return WRONG_CIRCUIT if isinstance(fault, VerificationFailed) else CRASHED
+
+
+def _report(kind: str, message: str, *, as_json: bool) -> None:
+    typer.echo(f"error: {message}", err=True)
+    if as_json:
+        typer.echo(json.dumps({"schema": ERROR_SCHEMA, "error": kind, "message": message}), err=True)
+
+
+def _with_line(fault: HyperFabricError, file: Path | None) -> HyperFabricError:
+    """Say where in the circuit file an unsupported operation stands, when the file is text."""
+    if not isinstance(fault, UnsupportedOperation) or fault.index is None or fault.line is not None or file is None:
+        return fault
+    from hyperfabric_q.convert import locate
+
+    try:
+        place = locate(file.read_text(encoding="utf-8"), fault.index)
+    except (OSError, UnicodeDecodeError, InputError):
+        return fault
+    if place is None:
+        return fault
+    line, column = place
+    return UnsupportedOperation(
+        operation=fault.operation, reason=fault.reason, index=fault.index, line=line, column=column
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- doctor
+
+DEPENDENCIES: Final = (
+    *("numpy", "scipy", "networkx", "qiskit", "qiskit-aer", "qiskit-qasm3-import"),
+    *("cirq-core", "stim", "mtkahypar", "pydantic", "typer", "rich"),
+)
+"""Distributions this package needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the doctor's table."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def _checks() -> list[Check]:
+    return [
+        _python(),
+        *(_imported(distribution) for distribution in DEPENDENCIES),
+        _tried("partitioner", _partitions, "Reinstall mtkahypar: pip install --force-reinstall mtkahypar"),
+        _tried("simulator", _teleports, "Reinstall qiskit-aer: pip install --force-reinstall qiskit-aer"),
+    ]
+
+
+def _python() -> Check:
+    return Check(
+        name="python",
+        ok=sys.version_info >= (3, 11),
+        found=f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        remedy="Install Python 3.11 or newer.",
+    )
+
+
+def _imported(distribution: str) -> Check:
+    try:
+        import_module("cirq" if distribution == "cirq-core" else distribution.replace("-", "_"))
+        return Check(name=distribution, ok=True, found=metadata.version(distribution))
+    except Exception as fault:  # a broken library may raise anything
+        found = f"{type(fault).__name__}: {fault}"
+        return Check(name=distribution, ok=False, found=found, remedy=f"pip install --upgrade {distribution}")
+
+
+def _tried(name: str, attempt: Callable[[], str], remedy: str) -> Check:
+    try:
+        return Check(name=name, ok=True, found=attempt())
+    except Exception as fault:  # whatever it is, it belongs into the table
+        return Check(name=name, ok=False, found=f"{type(fault).__name__}: {fault}", remedy=remedy)
+
+
+def _partitions() -> str:
+    """Split a chain of six qubits over two nodes: one e-bit, because one gate must cross."""
+    plan = hyperfabric_q.plan(hyperfabric_q.families.ghz(6), hyperfabric_q.Fabric.full([3, 3]), seed=1)
+    if plan.ebits != 1:
+        raise VerificationFailed(what=f"a chain of six qubits on 3 + 3 took {plan.ebits} e-bits, not 1", seed=1)
+    return f"a chain of six qubits on 3 + 3: 1 e-bit, {plan.equivalent}"
+
+
+def _teleports() -> str:
+    """Run a Bell state whose CNOT is teleported: the two bits always agree, and both values occur."""
+    plan = hyperfabric_q.plan(hyperfabric_q.families.ghz(2), hyperfabric_q.Fabric.full([1, 1]), verify="proved", seed=1)
+    counts = plan.run(64, noise="none", seed=1).counts
+    if plan.equivalent != "proved" or set(counts) != {"00", "11"}:
+        raise VerificationFailed(what=f"a teleported Bell state is {plan.equivalent} and reads {dict(counts)}", seed=1)
+    return f"a teleported gate: {plan.ebits} e-bit, {plan.equivalent}, 64 shots on Aer agree"
+
+
+if __name__ == "__main__":
+    main()
