@@ -1,0 +1,70 @@
+"""Every example runs from anywhere, warns of nothing, writes no file, and says what it promises."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = {"main_job": ("--shots", "100")}
+
+
+def output_of(script, folder):
+    done = subprocess.run(
+        (sys.executable, "-W", "error", "-B", script, *QUICK.get(script.stem, ())),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=120,
+        env={"PYTHONIOENCODING": "utf-8", "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert list(folder.iterdir()) == []
+    return done.stdout
+
+
+def test_the_main_job_adds_and_plans_the_larger_circuit(tmp_path):
+    told = output_of(ROOT / "examples" / "main_job.py", tmp_path)
+    assert re.search(r"8 qubits, \d+ two-qubit gates on 3 QPU nodes: \d+ e-bits, proved", told)
+    assert "proved" in told
+    assert "It does: fidelity 1.0" in told
+    assert told.count("5 + 6 = 11, which reads 1011: right in 0.") == 2
+    assert "16 qubits, 120 two-qubit gates on 4 QPU nodes" in told
+
+
+def test_your_own_circuit_gives_the_same_plan_in_every_form(tmp_path):
+    told = output_of(ROOT / "examples" / "bring_your_own_circuit.py", tmp_path)
+    plans = [line.split(maxsplit=1) for line in told.splitlines() if "<Plan" in line]
+    assert [form for form, _ in plans] == ["Qiskit", "Cirq", "OpenQASM"]
+    assert len({plan for _, plan in plans}) == 1
+
+
+def test_the_live_protocol_grows(tmp_path):
+    told = output_of(ROOT / "examples" / "live_protocol.py", tmp_path)
+    assert "<HyperFabricProtocol: 2 nodes" in told
+    assert "<HyperFabricProtocol: 3 nodes" in told
+    outcome = next(line.split()[0] for line in told.splitlines() if " ± " in line)
+    assert int(outcome, 2) == 42  # the most frequent outcome, in spite of the noise
+
+
+def test_every_refusal_is_refused(tmp_path):
+    told = output_of(ROOT / "examples" / "limits_and_refusals.py", tmp_path)
+    assert "accepted" not in told
+    for name in (
+        "NotEnoughQubits",
+        "NoQuantumPath",
+        "NotEnoughCommunicationQubits",
+        "UnsupportedOperation",
+        "CircuitRejected",
+        "InvalidValue",
+        "UnknownName",
+        "SimulationRefused",
+    ):
+        assert f"    {name}: " in told
+
+
+def test_every_example_has_a_test_here():
+    tested = {"main_job", "bring_your_own_circuit", "live_protocol", "limits_and_refusals"}
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested
