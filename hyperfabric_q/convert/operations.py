@@ -225,7 +225,11 @@ def _clause(operation: Any, bits: Mapping[Any, int], index: int) -> Clause:
 
 def _makes_pair(operation: Any) -> bool:
     definition = operation.definition
-    return definition is not None and [inner.name for inner in definition.data] == ["h", "cx"]
+    if definition is None or definition.num_qubits != 2:
+        return False
+    first, second = definition.qubits
+    steps = [(inner.name, tuple(inner.qubits)) for inner in definition.data]
+    return steps == [("h", (first,)), ("cx", (first, second))]
 
 
 def _has_matrix(operation: Any) -> bool:
