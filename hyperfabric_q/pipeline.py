@@ -20,6 +20,7 @@ from hyperfabric_q.distribution.replay import replay
 from hyperfabric_q.distribution.segments import segments_of
 from hyperfabric_q.distribution.steps import ebits_of
 from hyperfabric_q.distribution.verify import verify as check
+from hyperfabric_q.distribution.verify import verify_rebase
 from hyperfabric_q.errors import InvalidValue, NotEnoughQubits, UnknownName, VerificationFailed
 from hyperfabric_q.fabric import Fabric
 
@@ -70,6 +71,8 @@ def plan(
         raise VerificationFailed(
             what=f"the plan has {ebits_of(placement.steps)} e-bits and the emitted circuit {counted.ebits}", seed=seed
         )
+    if verify != "skipped":
+        verify_rebase(circuit, program, seed=seed)
     verification = check(program, lowered, mode=verify, seed=seed)
     return Plan(
         circuit=circuit,

@@ -8,6 +8,8 @@ as well, SWAP three, iSWAP two.
 
 from __future__ import annotations
 
+import cmath
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +19,9 @@ from qiskit.synthesis import TwoQubitWeylDecomposition
 from scipy.linalg import schur
 
 Matrix: TypeAlias = NDArray[np.complex128]
+
+Entries: TypeAlias = tuple[complex, complex, complex, complex]
+"""A 2x2 matrix row by row: in loops over gates, plain complex numbers are several times faster than arrays."""
 
 TOLERANCE = 1e-9
 """An entry below this counts as zero; the same number decides what breaks a copy."""
@@ -35,7 +40,18 @@ class Local:
     """A one-qubit unitary on operand 0 or 1 of a two-qubit gate."""
 
     operand: int
-    matrix: Matrix
+    entries: Entries
+
+    @classmethod
+    def of(cls, operand: int, matrix: Matrix) -> Local:
+        """Return the unitary ``matrix`` on ``operand``."""
+        (a, b), (c, d) = matrix.tolist()
+        return cls(operand, (a, b, c, d))
+
+    @property
+    def matrix(self) -> Matrix:
+        """The unitary as a 2x2 array."""
+        return np.array(self.entries).reshape(2, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +99,8 @@ def _diagonal(entries: NDArray[np.complex128]) -> tuple[Step, ...]:
     zero, one, two, three = np.angle(entries)
     return (
         Interaction(_snapped(float(three - one - two + zero))),
-        Local(0, _phase(one - zero)),
-        Local(1, _phase(two - zero)),
+        Local.of(0, _phase(one - zero)),
+        Local.of(1, _phase(two - zero)),
     )
 
 
@@ -102,10 +118,10 @@ def _controlled(matrix: Matrix, control: int) -> tuple[Step, ...]:
         eigenvalues = np.diag(triangular)
     alpha, beta = np.angle(eigenvalues)
     return (
-        Local(target, basis.conj().T @ low),
+        Local.of(target, basis.conj().T @ low),
         Interaction(_snapped(float(beta - alpha))),
-        Local(control, _phase(alpha)),
-        Local(target, basis),
+        Local.of(control, _phase(alpha)),
+        Local.of(target, basis),
     )
 
 
@@ -116,11 +132,11 @@ def _weyl(matrix: Matrix) -> tuple[Step, ...]:
         # exp(i a XX) = (H⊗H) exp(i a ZZ) (H⊗H), and exp(i a ZZ) is CP(4a) with P(-2a) on both sides.
         around = HADAMARD @ _phase(-2 * weyl.a)
         return (
-            Local(0, HADAMARD @ weyl.K2r),
-            Local(1, HADAMARD @ weyl.K2l),
+            Local.of(0, HADAMARD @ weyl.K2r),
+            Local.of(1, HADAMARD @ weyl.K2l),
             Interaction(_snapped(4 * weyl.a)),
-            Local(0, weyl.K1r @ around),
-            Local(1, weyl.K1l @ around),
+            Local.of(0, weyl.K1r @ around),
+            Local.of(1, weyl.K1l @ around),
         )
     # With V = RX(π/2) on both sides YY and ZZ trade places, so that the coordinate that may be 0 is that of YY. Then
     # exp(i(a XX + c YY + b ZZ)) = CX · exp(i a X₀) exp(i b Z₁) exp(-i c X₀Z₁) · CX, control 0.
@@ -128,18 +144,18 @@ def _weyl(matrix: Matrix) -> tuple[Step, ...]:
     middle: tuple[Step, ...] = ()
     if abs(weyl.c) >= TOLERANCE:
         around = HADAMARD @ _phase(2 * weyl.c)
-        middle = (Local(0, HADAMARD), Interaction(-4 * weyl.c), Local(0, around), Local(1, _phase(2 * weyl.c)))
+        middle = (Local.of(0, HADAMARD), Interaction(-4 * weyl.c), Local.of(0, around), Local.of(1, _phase(2 * weyl.c)))
     return (
-        Local(0, turn.conj().T @ weyl.K2r),
-        Local(1, HADAMARD @ turn.conj().T @ weyl.K2l),
+        Local.of(0, turn.conj().T @ weyl.K2r),
+        Local.of(1, HADAMARD @ turn.conj().T @ weyl.K2l),
         Interaction(np.pi),
-        Local(1, HADAMARD),
+        Local.of(1, HADAMARD),
         *middle,
-        Local(0, _rotation_x(-2 * weyl.a)),
-        Local(1, HADAMARD @ _phase(-2 * weyl.b)),
+        Local.of(0, _rotation_x(-2 * weyl.a)),
+        Local.of(1, HADAMARD @ _phase(-2 * weyl.b)),
         Interaction(np.pi),
-        Local(0, weyl.K1r @ turn),
-        Local(1, weyl.K1l @ turn @ HADAMARD),
+        Local.of(0, weyl.K1r @ turn),
+        Local.of(1, weyl.K1l @ turn @ HADAMARD),
     )
 
 
@@ -182,20 +198,19 @@ def deviation(a: Matrix, b: Matrix) -> float:
     return float(np.abs(aligned - b).max())
 
 
-def euler(matrix: Matrix) -> tuple[float, float, float]:
-    """Return (θ, φ, λ) with U(θ, φ, λ) equal to the 2x2 unitary ``matrix`` up to global phase, θ in [0, π].
+def euler(entries: Entries) -> tuple[float, float, float]:
+    """Return (θ, φ, λ) with U(θ, φ, λ) equal to a 2x2 unitary up to global phase, θ in [0, π].
 
     θ is exactly 0 for a diagonal and exactly π for an antidiagonal matrix, so that structure is told by equality.
     """
-    if abs(matrix[0, 1]) < TOLERANCE:
-        return 0.0, 0.0, wrap(_snapped(float(np.angle(matrix[1, 1] * matrix[0, 0].conj()))))
-    if abs(matrix[0, 0]) < TOLERANCE:
-        return float(np.pi), wrap(float(np.angle(matrix[1, 0]) - np.angle(-matrix[0, 1]))), 0.0
-    theta = 2 * np.arctan2(abs(matrix[1, 0]), abs(matrix[0, 0]))
-    reference = np.angle(matrix[0, 0])
-    phi = np.angle(matrix[1, 0]) - reference
-    lam = np.angle(-matrix[0, 1]) - reference
-    return float(theta), wrap(_snapped(float(phi))), wrap(_snapped(float(lam)))
+    a, b, c, d = entries
+    if abs(b) < TOLERANCE:
+        return 0.0, 0.0, wrap(_snapped(cmath.phase(d * a.conjugate())))
+    if abs(a) < TOLERANCE:
+        return math.pi, wrap(_snapped(cmath.phase(-c * b.conjugate()))), 0.0
+    theta = 2 * math.atan2(abs(c), abs(a))
+    back = a.conjugate()
+    return theta, wrap(_snapped(cmath.phase(c * back))), wrap(_snapped(cmath.phase(-b * back)))
 
 
 def wrap(angle: float) -> float:
@@ -203,14 +218,14 @@ def wrap(angle: float) -> float:
 
     A small angle given as such is kept: the tail of a QFT has controlled phases of π/2⁶³ that are there on purpose.
     """
-    reduced = float(np.remainder(angle, 2 * np.pi))
-    if reduced > np.pi + SNAP:
-        reduced -= 2 * np.pi
-    if abs(angle) <= np.pi - SNAP:
+    if abs(angle) <= math.pi - SNAP:
         return angle
+    reduced = angle % math.tau
+    if reduced > math.pi + SNAP:
+        reduced -= math.tau
     if abs(reduced) < SNAP:
         return 0.0
-    return float(np.pi) if abs(abs(reduced) - np.pi) < SNAP else reduced
+    return math.pi if abs(abs(reduced) - math.pi) < SNAP else reduced
 
 
 def total(a: float, b: float) -> float:

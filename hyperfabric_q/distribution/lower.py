@@ -86,6 +86,7 @@ def _peaks(steps: Sequence[Step], nodes: int) -> tuple[list[int], list[int]]:
 class _Emitter:
     def __init__(self, program: Program, network: Network, homes: IntArray, steps: Sequence[Step]) -> None:
         self._program = program
+        self._rows = list(program.rows())
         self._circuit = QuantumCircuit(name="distributed")
         carry_classical(self._circuit, program.classical)
         taken = {register.name for register in self._circuit.cregs}
@@ -176,17 +177,16 @@ class _Emitter:
         heapq.heappush(self._free[step.node], index)
 
     def _apply(self, step: Apply) -> None:
-        program, row = self._program, step.row
-        kind = Kind(int(program.kind[row]))
-        wires = [self._wire(int(program.first[row]), step.node)]
+        kind, first, second, angles, clbit = self._rows[step.row]
+        wires = [self._wire(first, step.node)]
         if kind == Kind.MEASURE:
-            self._add(self._measure, wires, [self._circuit.clbits[program.clbit[row]]])
+            self._add(self._measure, wires, [self._circuit.clbits[clbit]])
         elif kind == Kind.RESET:
             self._add(self._reset, wires)
         else:
             if kind == Kind.CP:
-                wires.append(self._wire(int(program.second[row]), step.node))
-            append(self._circuit, program.gate(row), wires, program.condition_of(row))
+                wires.append(self._wire(second, step.node))
+            append(self._circuit, kind, angles, wires, self._program.condition_of(step.row))
 
     def lowered(self) -> Lowered:
         index = {wire: position for position, wire in enumerate(self._circuit.qubits)}

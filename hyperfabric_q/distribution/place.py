@@ -122,8 +122,10 @@ def _in_group(segments: Segments, network: Network, group: Sequence[int], seed: 
     index = np.array(group, dtype=np.int32)
     starts = max(1, min(STARTS, GATES_IN_ALL // (len(segments.gate_row) + 1)))
     for start, order in enumerate(orders(segments, starts, seed)):
-        homes, sites = multilevel(segments, local, local.capacity, order)
-        for each in _with_sites(segments, local, homes, sites, f"multilevel {start}"):
+        found = multilevel(segments, local, local.capacity, order)
+        if found is None:
+            continue
+        for each in _with_sites(segments, local, *found, f"multilevel {start}"):
             yield index[each[0]], index[each[1]], each[2]
     for name, homes in blocks(segments.qubits, local.capacity):
         for each in _with_sites(segments, local, homes, cover_sites(segments, homes), name):

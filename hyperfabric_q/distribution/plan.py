@@ -119,7 +119,7 @@ class Plan:
             "qubits": self.qubits,
             "two_qubit_gates": self.two_qubit_gates,
             "ebits": self.ebits,
-            "ebits_per_link": {f"{a} -- {b}": count for (a, b), count in self.ebits_per_link.items()},
+            "ebits_per_link": {f"{a}--{b}": count for (a, b), count in self.ebits_per_link.items()},
             "peak_copies": dict(self.peak_copies),
             "homes": list(self.homes),
             "capacity": dict(self.capacity),
@@ -140,7 +140,7 @@ class Plan:
         nodes = sum(1 for count in self.replay.data_qubits.values() if count)
         return (
             f"<Plan: {self.qubits} qubits and {self.two_qubit_gates} two-qubit gates on {nodes} QPU nodes, "
-            f"{self.ebits} e-bits, {self.equivalent}>"
+            f"{self.ebits} e-bit{'' if self.ebits == 1 else 's'}, {self.equivalent}>"
         )
 
     def _repr_html_(self) -> str:

@@ -8,13 +8,16 @@ halves from annihilating.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import ClassicalRegister, Clbit, ControlFlowOp, IfElseOp
+from qiskit.circuit import ClassicalRegister, Clbit, ControlFlowOp, ControlledGate, IfElseOp
+from qiskit.transpiler import PassManager
+from qiskit.transpiler.exceptions import TranspilerError
+from qiskit.transpiler.passes import HighLevelSynthesis
 
 from hyperfabric_q.distribution.decompose import (
     TOLERANCE,
@@ -23,12 +26,10 @@ from hyperfabric_q.distribution.decompose import (
     Matrix,
     Step,
     deviation,
-    euler,
     product,
-    total,
     two_qubit,
-    wrap,
 )
+from hyperfabric_q.distribution.merge import Row, merged
 from hyperfabric_q.distribution.program import Condition, Kind, Program
 from hyperfabric_q.errors import InternalError, InvalidValue, UnsupportedOperation
 
@@ -39,19 +40,6 @@ MAX_OPERATIONS = 10_000_000
 _PLAIN = {"barrier": Kind.BARRIER, "measure": Kind.MEASURE, "reset": Kind.RESET}
 _REFUSED = {"delay": "timing is the fabric's to decide; remove the delay"}
 _CONTROL_FLOW = "of classical control only if_test with unitary bodies is distributed"
-
-
-@dataclass(slots=True)
-class _Row:
-    """One operation on its way to the program. ``matrix`` is set for one-qubit unitaries until they are classified."""
-
-    kind: Kind
-    qubits: tuple[int, ...]
-    angles: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    matrix: Matrix | None = None
-    clbit: int = -1
-    condition: Condition | None = None
-    origin: int = -1
 
 
 def rebase(circuit: QuantumCircuit) -> Program:
@@ -71,20 +59,15 @@ def rebase(circuit: QuantumCircuit) -> Program:
             rule=f"it has unbound parameters ({names})",
             remedy="Bind them first: circuit.assign_parameters({...}).",
         )
-    rows = _Merge(circuit.num_qubits).run(_unroll(circuit))
-    while True:
-        merged = _Merge(circuit.num_qubits).run(rows)
-        if len(merged) == len(rows):
-            return _freeze(circuit, merged)
-        rows = merged
+    return _freeze(circuit, merged(_unroll(circuit), circuit.num_qubits))
 
 
 # ------------------------------------------------------------------------------------------------------------ unroll
 
 
-def _unroll(circuit: QuantumCircuit) -> list[_Row]:
+def _unroll(circuit: QuantumCircuit) -> list[Row]:
     decompositions = _Decompositions()
-    rows: list[_Row] = []
+    rows: list[Row] = []
     qubit_of = {bit: index for index, bit in enumerate(circuit.qubits)}
     clbit_of = {bit: index for index, bit in enumerate(circuit.clbits)}
     for origin, instruction in enumerate(circuit.data):
@@ -94,20 +77,22 @@ def _unroll(circuit: QuantumCircuit) -> list[_Row]:
             source = _conditional(circuit, instruction.operation, qubits, origin, clbit_of, decompositions)
         else:
             source = _expand(instruction.operation, qubits, clbits, origin, decompositions)
-        rows.extend(replace(row, origin=origin) for row in source)
+        for row in source:
+            row.origin = origin
+            rows.append(row)
     return rows
 
 
 def _expand(
     operation: Any, qubits: tuple[int, ...], clbits: tuple[int, ...], origin: int, known: _Decompositions
-) -> Iterator[_Row]:
+) -> Iterator[Row]:
     """Yield the rows of one instruction, following definitions as far as needed."""
     name = operation.name
     known.visit(name, origin)
     if any(isinstance(each, float) and not math.isfinite(each) for each in getattr(operation, "params", ())):
         raise UnsupportedOperation(operation=name, index=origin, reason="its angle is not a finite number")
     if name in _PLAIN:
-        yield _Row(_PLAIN[name], qubits, clbit=clbits[0] if clbits else -1)
+        yield Row(_PLAIN[name], qubits, clbit=clbits[0] if clbits else -1)
     elif name == "global_phase":
         return
     elif name in _REFUSED or isinstance(operation, ControlFlowOp):
@@ -115,10 +100,10 @@ def _expand(
     elif len(qubits) <= 2 and not clbits and (steps := known.steps(operation)) is not None:
         for step in steps:
             if isinstance(step, Interaction):
-                yield _Row(Kind.CP, qubits, angles=(step.angle, 0.0, 0.0))
+                yield Row(Kind.CP, qubits, angles=(step.angle, 0.0, 0.0))
             else:
-                yield _Row(Kind.U, (qubits[step.operand],), matrix=step.matrix)
-    elif (definition := getattr(operation, "definition", None)) is not None:
+                yield Row(Kind.U, (qubits[step.operand],), matrix=step.entries)
+    elif (definition := _definition(operation)) is not None:
         qubit_of = {bit: qubits[index] for index, bit in enumerate(definition.qubits)}
         clbit_of = {bit: clbits[index] for index, bit in enumerate(definition.clbits)}
         for inner in definition.data:
@@ -131,6 +116,23 @@ def _expand(
         )
 
 
+def _definition(operation: Any) -> QuantumCircuit | None:
+    """An operation in terms of simpler ones, None when it has no such form.
+
+    What has no definition of its own (annotated operations, permutations, Cliffords) is left to Qiskit's synthesis.
+    """
+    definition: QuantumCircuit | None = getattr(operation, "definition", None)
+    if definition is not None or operation.num_clbits:
+        return definition
+    alone = QuantumCircuit(operation.num_qubits)
+    alone.append(operation, alone.qubits)
+    try:
+        built: QuantumCircuit = PassManager([HighLevelSynthesis()]).run(alone)
+    except TranspilerError:
+        return None
+    return None if any(each.operation.name == operation.name for each in built.data) else built
+
+
 class _Decompositions:
     """Steps of each distinct gate, worked out and checked once."""
 
@@ -139,7 +141,7 @@ class _Decompositions:
         self._visited = 0
 
     def visit(self, name: str, origin: int) -> None:
-        """Count an instruction met while unrolling, also one that comes to nothing: empty definitions may nest deeply."""
+        """Count an instruction met while unrolling, also one that comes to nothing: empty definitions nest too."""
         self._visited += 1
         if self._visited > MAX_OPERATIONS:
             raise UnsupportedOperation(
@@ -153,9 +155,8 @@ class _Decompositions:
         key = _identity(operation)
         if key is not None and key in self._known:
             return self._known[key]
-        try:
-            matrix = np.asarray(operation.to_matrix(), dtype=complex)
-        except Exception:  # Qiskit raises several types, some private, when a gate has no matrix
+        matrix = _matrix_of(operation)
+        if matrix is None:
             return None
         steps = _local(matrix) if len(matrix) == 2 else _checked(two_qubit(matrix), matrix, operation.name)
         if key is not None:
@@ -175,8 +176,22 @@ def _identity(operation: Any) -> object | None:
     return operation.name, parameters, getattr(operation, "ctrl_state", None)
 
 
+def _matrix_of(operation: Any) -> Matrix | None:
+    """The matrix of a one- or two-qubit gate, None when Qiskit knows none."""
+    try:
+        if type(operation) is ControlledGate and operation.num_qubits == 2:
+            # Qiskit has a definition for a general controlled gate but no matrix, and the definition has two crossings.
+            matrix = np.eye(4, dtype=complex)
+            active = np.flatnonzero(np.arange(4) % 2 == operation.ctrl_state)
+            matrix[np.ix_(active, active)] = operation.base_gate.to_matrix()
+            return matrix
+        return np.asarray(operation.to_matrix(), dtype=complex)
+    except Exception:  # Qiskit raises several types, some private, when a gate has no matrix
+        return None
+
+
 def _local(matrix: Matrix) -> tuple[Step, ...]:
-    return (Local(0, matrix),)
+    return (Local.of(0, matrix),)
 
 
 def _checked(steps: tuple[Step, ...], matrix: Matrix, name: str) -> tuple[Step, ...]:
@@ -192,7 +207,7 @@ def _conditional(
     origin: int,
     clbit_of: dict[Clbit, int],
     known: _Decompositions,
-) -> Iterator[_Row]:
+) -> Iterator[Row]:
     """Yield the rows of both branches, each row under its own condition."""
     condition = _condition(circuit, operation, origin, clbit_of)
     branches: list[tuple[QuantumCircuit, Condition]] = [(operation.blocks[0], condition)]
@@ -236,122 +251,10 @@ def _condition(circuit: QuantumCircuit, operation: IfElseOp, origin: int, clbit_
     return Condition(bit=clbit_of[target], value=int(value))
 
 
-# ------------------------------------------------------------------------------------------------------------- merge
-
-
-class _Merge:
-    """One pass that merges one-qubit runs, and controlled phases that meet with nothing non-diagonal in between.
-
-    Diagonal phases commute with everything but breaks and flips, so they are carried along and absorbed by the next
-    break.
-    """
-
-    def __init__(self, qubits: int) -> None:
-        self._pending: list[Matrix | None] = [None] * qubits
-        self._epoch = [0] * qubits
-        self._open: dict[tuple[int, int], tuple[int, int, int]] = {}
-        self._rows: list[_Row] = []
-
-    def run(self, rows: Sequence[_Row]) -> list[_Row]:
-        for row in rows:
-            if row.condition is not None or row.kind in (Kind.MEASURE, Kind.RESET, Kind.BARRIER):
-                self._fence(row)
-            elif row.kind == Kind.CP:
-                self._interact(row)
-            else:
-                qubit = row.qubits[0]
-                before = self._pending[qubit]
-                matrix = _matrix(row)
-                self._pending[qubit] = matrix if before is None else matrix @ before
-        for qubit in range(len(self._pending)):
-            self._flush(qubit, origin=-1)
-        return [row for row in self._rows if not (row.kind == Kind.CP and row.angles[0] == 0.0)]
-
-    def _fence(self, row: _Row) -> None:
-        """Pass on a row that nothing may be merged across."""
-        for qubit in row.qubits:
-            self._flush(qubit, origin=row.origin)
-            self._epoch[qubit] += 1
-        if row.kind == Kind.U and row.matrix is not None:
-            for each in _classify(row.qubits[0], row.matrix, row.origin):
-                self._rows.append(replace(each, condition=row.condition))
-        elif row.kind == Kind.CP:
-            self._rows.append(replace(row, angles=(wrap(row.angles[0]), 0.0, 0.0)))
-        else:
-            self._rows.append(row)
-
-    def _interact(self, row: _Row) -> None:
-        for qubit in row.qubits:
-            self._flush_break(qubit, row.origin)
-        a, b = sorted(row.qubits)
-        earlier = self._open.get((a, b))
-        if earlier is not None and earlier[1:] == (self._epoch[a], self._epoch[b]):
-            kept = self._rows[earlier[0]]
-            kept.angles = (total(kept.angles[0], row.angles[0]), 0.0, 0.0)
-            return
-        self._open[a, b] = (len(self._rows), self._epoch[a], self._epoch[b])
-        self._rows.append(replace(row, angles=(wrap(row.angles[0]), 0.0, 0.0)))
-
-    def _flush_break(self, qubit: int, origin: int) -> None:
-        """Emit what does not commute with a controlled phase; keep the diagonal rest pending."""
-        matrix = self._pending[qubit]
-        if matrix is None:
-            return
-        theta, phi, _ = euler(matrix)
-        if theta == 0.0:
-            return
-        self._epoch[qubit] += 1
-        if theta == np.pi:
-            self._rows.append(_Row(Kind.X, (qubit,), origin=origin))
-            self._pending[qubit] = _phase(wrap(phi + np.pi))
-        else:
-            self._flush(qubit, origin)
-
-    def _flush(self, qubit: int, origin: int) -> None:
-        matrix = self._pending[qubit]
-        self._pending[qubit] = None
-        if matrix is None:
-            return
-        rows = _classify(qubit, matrix, origin)
-        if any(row.kind != Kind.P for row in rows):
-            self._epoch[qubit] += 1
-        self._rows.extend(rows)
-
-
-def _phase(angle: float) -> Matrix:
-    return np.diag([1, np.exp(1j * angle)])
-
-
-def _matrix(row: _Row) -> Matrix:
-    """The 2x2 unitary of a one-qubit row."""
-    if row.matrix is not None:
-        return row.matrix
-    if row.kind == Kind.P:
-        return _phase(row.angles[0])
-    if row.kind == Kind.X:
-        return np.array([[0, 1], [1, 0]], dtype=complex)
-    theta, phi, lam = row.angles
-    cosine, sine = np.cos(theta / 2), np.sin(theta / 2)
-    return np.array([[cosine, -np.exp(1j * lam) * sine], [np.exp(1j * phi) * sine, np.exp(1j * (phi + lam)) * cosine]])
-
-
-def _classify(qubit: int, matrix: Matrix, origin: int) -> list[_Row]:
-    """Return a one-qubit unitary as a break, or as a flip and a phase, dropping what is the identity."""
-    theta, phi, lam = euler(matrix)
-    if 0.0 < theta < np.pi:
-        return [_Row(Kind.U, (qubit,), angles=(theta, phi, lam), origin=origin)]
-    rows = [_Row(Kind.X, (qubit,), origin=origin)] if theta == np.pi else []
-    # U(π, φ, 0) = P(φ + π) · X up to global phase
-    angle = wrap(phi + np.pi) if theta == np.pi else lam
-    if angle != 0.0:
-        rows.append(_Row(Kind.P, (qubit,), angles=(angle, 0.0, 0.0), origin=origin))
-    return rows
-
-
 # ------------------------------------------------------------------------------------------------------------ freeze
 
 
-def _freeze(circuit: QuantumCircuit, rows: list[_Row]) -> Program:
+def _freeze(circuit: QuantumCircuit, rows: list[Row]) -> Program:
     rows = [row for row in rows if row.kind != Kind.BARRIER]
     classical = QuantumCircuit()
     classical.add_bits(circuit.clbits)

@@ -59,14 +59,20 @@ class _Walk:
         self._node: dict[Qubit, str] = {}
         self._communicates: set[Qubit] = set()
         self._data: Counter[str] = Counter()
+        qpus = {node.node_id for node in fabric.qpu_nodes}
         for register in circuit.qregs:
             node, _, role = register.name.rpartition("_")
+            if node not in qpus or role not in ("data", "comm"):
+                raise VerificationFailed(what=f"register {register.name!r} of the emitted circuit is on no QPU node")
             for wire in register:
                 self._node[wire] = node
                 if role == "comm":
                     self._communicates.add(wire)
                 else:
                     self._data[node] += 1
+        if len(self._node) < circuit.num_qubits:
+            raise VerificationFailed(what="a wire of the emitted circuit is in no register, hence on no node")
+        self._proto = {f"{node}_proto" for node in qpus}
         self._busy: set[Qubit] = set()
         self._dirty: set[Qubit] = set()
         self._load: Counter[str] = Counter()
@@ -139,7 +145,7 @@ class _Walk:
 
     def _is_protocol(self, bit: Any) -> bool:
         registers = self._circuit.find_bit(bit).registers
-        return any(register.name.endswith("_proto") for register, _ in registers)
+        return any(register.name in self._proto for register, _ in registers)
 
     def total(self) -> Replay:
         if self._busy:

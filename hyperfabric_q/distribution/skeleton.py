@@ -73,6 +73,11 @@ def without_measurements(
         if operation.kind is Kind.RESET or operation.condition:
             reason = "stabilizer checks need a circuit without reset and classical conditions"
             raise UnsupportedOperation(operation=operation.name, index=operation.index, reason=reason)
+    for operation in emitted:
+        if any(bit in user_bit for bit in operation.reads):
+            raise VerificationFailed(
+                what=f"{operation.name!r} of the emitted circuit depends on a bit of the user's; none of theirs does"
+            )
     width = 1 + max((*entry, *exit, *(wire for operation in emitted for wire in operation.wires)))
     due, writes = _measure_onto(program, {bit: bit for bit in user_bit.values()}, len(entry))
     found, writes_found = _measure_onto(emitted, user_bit, width)
@@ -92,7 +97,7 @@ def _measure_onto(
     writes: dict[tuple[int, int], int] = {}
     changed: list[Operation] = []
     for operation in operations:
-        if operation.kind is Kind.MEASURE and operation.bit in user_bit:
+        if operation.kind is Kind.MEASURE and operation.bit is not None and operation.bit in user_bit:
             bit = user_bit[operation.bit]
             count[bit] += 1
             wire = writes[bit, count[bit]] = width + len(writes)

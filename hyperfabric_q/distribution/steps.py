@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NoReturn, TypeAlias
 
-from hyperfabric_q.distribution.network import Network
+from hyperfabric_q.distribution.network import Network, components
 from hyperfabric_q.distribution.program import IntArray, Kind, Program
 from hyperfabric_q.distribution.segments import Segments, copy_sets
-from hyperfabric_q.errors import InternalError, NotEnoughCommunicationQubits
+from hyperfabric_q.errors import InternalError, NoQuantumPath, NotEnoughCommunicationQubits
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def steps_of(
 
     Raises:
         NotEnoughCommunicationQubits: a crossing needs more of them than a node has.
+        NoQuantumPath: a gate joins qubits on nodes that no quantum links join.
     """
     return tuple(_Order(program, segments, network, homes, sites).steps())
 
@@ -255,14 +256,22 @@ class _Order:
         self._out.append(Release(qubit, node))
 
     def _refuse(self, qubit: int, node: int) -> NoReturn:
-        home = self._homes[qubit]
-        names = self._network.names
-        for middle in range(len(self._network)):
-            if not self._network.relays(middle) and middle not in (home, node):
-                raise NotEnoughCommunicationQubits(
-                    node=names[middle],
-                    needed=2,
-                    available=self._network.communication[middle] or 0,
-                    purpose=f"passing a copy of qubit {qubit} on from {names[home]!r} to {names[node]!r}",
-                )
+        home, network = self._homes[qubit], self._network
+        names = network.names
+        purpose = f"passing a copy of qubit {qubit} on from {names[home]!r} to {names[node]!r}"
+        for end in (home, node):
+            if not network.room(end, 1):
+                raise NotEnoughCommunicationQubits(node=names[end], needed=1, available=0, purpose=purpose)
+        groups = components(network.neighbours)
+        here, there = (next(group for group in groups if end in group) for end in (home, node))
+        if here != there:
+            raise NoQuantumPath(
+                a=tuple(names[each] for each in here),
+                b=tuple(names[each] for each in there),
+                reason=f"a gate of qubit {qubit}, which lives on {names[home]!r}, is to run on {names[node]!r}",
+            )
+        for middle in here:
+            if not network.relays(middle) and middle not in (home, node):
+                limit = network.communication[middle] or 0
+                raise NotEnoughCommunicationQubits(node=names[middle], needed=2, available=limit, purpose=purpose)
         raise InternalError(what=f"no chain of links from {names[home]!r} to {names[node]!r}")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from hyperfabric_q.convert.operations import Kind, Operation
 
-TOLERANCE = 1e-9
+TOLERANCE = 1e-12
 """Largest difference of two angles (radians), or of two matrix entries, that counts as rounding."""
 
 Label: TypeAlias = tuple[object, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hyperfabric_q.convert.operations import Kind, Operation
 from hyperfabric_q.distribution.strand_pieces import (
@@ -111,16 +112,12 @@ class Reading:
                 return  # a pair that no logical qubit ever passes through
             raise CannotCut(f"{operation.name!r} acts on a wire that holds no logical qubit")
         strand = strands[qubits[0]]
-        if operation.kind is Kind.MEASURE and operation.bit in self._user_bit:
+        if operation.kind is Kind.MEASURE and operation.bit is not None and operation.bit in self._user_bit:
             strand.pieces.append(Port(self._labels.measurement(self._user_bit[operation.bit]), lives[0]))
         elif operation.kind is Kind.RESET:
             strand.pieces.append(Break(operation, (), lives[0]))
         elif operation.kind is not Kind.GATE or self._is_protocol(place, operation):
-            strand.pieces.append(
-                Protocol(
-                    Operation(operation.kind, operation.name, lives, bit=operation.bit, condition=operation.condition)
-                )
-            )
+            strand.pieces.append(Protocol(replace(operation, wires=lives)))
         else:
             self._gate(operation, lives, [qubit for qubit in qubits if qubit is not None], strands)
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -188,6 +188,8 @@ class _Alive:
         """Take in the protocol steps of a segment."""
         for piece in pieces:
             if not isinstance(piece, Protocol):
+                if piece.life not in self._lives:
+                    raise CannotCut("a gate acts on a wire that does not hold its qubit yet")
                 continue
             operation = piece.operation
             if any(bit not in self._bits for bit in operation.reads):
@@ -283,8 +285,7 @@ class _Bench:
         for piece in found:
             if isinstance(piece, Protocol):
                 wires = tuple(self._number(("life", life)) for life in piece.operation.wires)
-                step = piece.operation
-                operations.append(Operation(step.kind, step.name, wires, bit=step.bit, condition=step.condition))
+                operations.append(replace(piece.operation, wires=wires))
             elif isinstance(piece, Flip):
                 wire = self._number(("life", piece.life))
                 operations.append(_flip(wire, self._ancilla(piece.control) if piece.control else None))

@@ -7,7 +7,6 @@ ignores its seed; different starts come from permuting the vertices.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, TypeAlias
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from hyperfabric_q.distribution.network import Network
 from hyperfabric_q.distribution.program import IntArray
 from hyperfabric_q.distribution.segments import Segments
-from hyperfabric_q.errors import InternalError
 from hyperfabric_q.seeds import stream
 
 Order: TypeAlias = NDArray[np.int64]
@@ -47,8 +45,8 @@ def _both(a: Order, b: Order) -> tuple[tuple[Order, Order], tuple[Order, Order]]
 
 def multilevel(
     segments: Segments, network: Network, capacity: tuple[int, ...], order: Order
-) -> tuple[IntArray, IntArray]:
-    """Return (homes, sites) from one run of the partitioner; about a second per 10,000 gates.
+) -> tuple[IntArray, IntArray] | None:
+    """Return (homes, sites) from one run of the partitioner, or None when it fails; about a second per 10,000 gates.
 
     Args:
         segments: the hypergraph.
@@ -64,11 +62,12 @@ def multilevel(
     weights[place[:qubits]] = 1
     try:
         part = _partition(network, capacity, len(order), nets, weights.tolist())
-    except (mtkahypar.InvalidInputError, mtkahypar.InvalidParameterError) as fault:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault)).strip()
-        raise InternalError(what=f"the hypergraph partitioner refused its input: {text}") from fault
+    except (mtkahypar.InvalidInputError, mtkahypar.InvalidParameterError):
+        # Seen about once in 10,000 calls of the Steiner mapping, on valid input: another order of the vertices works.
+        return None
     blocks = np.array(part, dtype=np.int32)[place]
-    return blocks[:qubits], blocks[qubits:]
+    held = np.bincount(blocks[:qubits], minlength=len(network))
+    return (blocks[:qubits], blocks[qubits:]) if (held <= np.array(capacity)).all() else None
 
 
 def _nets(segments: Segments, place: Order) -> list[list[int]]:
@@ -86,7 +85,8 @@ def _partition(
     context.logging = False
     blocks = len(network)
     links = [(a, b) for a, near in enumerate(network.neighbours) for b in near if a < b]
-    mapped = not network.complete and len(links) >= blocks - 1
+    # Without nets the Steiner objective aborts the process.
+    mapped = not network.complete and len(links) >= blocks - 1 and len(nets) > 0
     if mapped:
         context.set_mapping_parameters(blocks, 0.03)
     else:
