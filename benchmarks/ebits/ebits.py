@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/ebits/ebits.py [CIRCUIT ...]
 
-Writes ebits.csv beside this file. The peers' columns are copied from circuits/peers/ebits.csv: pytket-dqc and DISQCO, measured on a
-two-core machine in November 2026 with the same gate lists, capacity floor(n/k)+1 and no communication limit; they are not rerun here.
-Our count is the replayed one, and "equivalent" says how the emitted circuit was shown to equal the original.
+Writes ebits.csv beside this file. The peers' columns are copied from circuits/peers/ebits.csv: pytket-dqc and DISQCO,
+measured on a two-core machine in November 2026 with the same gate lists, capacity floor(n/k)+1 and no communication
+limit; they are not rerun here. Our count is the replayed one, and "equivalent" says how the emitted circuit was shown
+to equal the original.
 """
 
 from __future__ import annotations

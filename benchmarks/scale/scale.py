@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/scale/scale.py
 
-Writes scale.csv beside this file. A circuit of n qubits has ten two-qubit gates per qubit; the nodes hold n/2, n/4 and 13n/50 data qubits.
+Writes scale.csv beside this file. A circuit of n qubits has ten two-qubit gates per qubit; the nodes hold n/2, n/4
+and 13n/50 data qubits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CPU seconds of ``import hyperfabric_q`` and of ``hyperfabric-q --help``, beside numpy alone; the least of several runs.
+"""CPU seconds of ``import hyperfabric_q`` and ``hyperfabric-q --help`` beside numpy alone; the least of several runs.
 
     .venv/bin/python benchmarks/start_up/start_up.py
 """
