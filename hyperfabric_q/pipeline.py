@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -113,14 +113,17 @@ def _pinned(homes: Homes | None, qubits: int, network: Network) -> IntArray | No
     """The given homes as node indices, checked against names and capacities."""
     if homes is None:
         return None
+    wanted = InvalidValue(
+        field="homes", value=homes, rule=f"it must name one node for each of the qubits 0..{qubits - 1}"
+    )
+    if not isinstance(homes, Mapping | Iterable):
+        raise wanted
     given = dict(homes) if isinstance(homes, Mapping) else dict(enumerate(homes))
-    if sorted(given) != list(range(qubits)):
-        raise InvalidValue(
-            field="homes", value=homes, rule=f"it must name one node for each of the qubits 0..{qubits - 1}"
-        )
+    if given.keys() != set(range(qubits)):
+        raise wanted
     index = {name: position for position, name in enumerate(network.names)}
     for name in given.values():
-        if name not in index:
+        if not isinstance(name, str) or name not in index:
             raise UnknownName(kind="QPU node with data qubits", name=str(name), known=network.names)
     pinned = np.array([index[given[qubit]] for qubit in range(qubits)], dtype=np.int32)
     for node, held in enumerate(np.bincount(pinned, minlength=len(network))):

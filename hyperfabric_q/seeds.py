@@ -44,7 +44,8 @@ def key(*path: str | int) -> tuple[int, int, int, int]:
     digest = hashlib.blake2b(digest_size=16)
     for part in path:
         text = str(part).encode()
-        digest.update(f"{type(part).__name__}:{len(text)}:".encode() + text)
+        kind = "str" if isinstance(part, str) else "int"
+        digest.update(f"{kind}:{len(text)}:".encode() + text)
     words = np.frombuffer(digest.digest(), dtype="<u4")
     return int(words[0]), int(words[1]), int(words[2]), int(words[3])
 

@@ -32,6 +32,12 @@ on speed."""
 
 GATES_IN_ALL = 40_000
 
+PACKINGS = 20_000
+"""Bound on the search for a packing of independent parts into groups of nodes."""
+
+LINKED_NODES_IN_ALL = 1_200
+"""The same by the square of the nodes where not all are linked: partitioning for such a network grows with it."""
+
 
 Candidate: TypeAlias = tuple[IntArray, IntArray, str]
 """Homes, sites, and the name of the start they came from."""
@@ -121,6 +127,8 @@ def _in_group(segments: Segments, network: Network, group: Sequence[int], seed: 
     local = network.restricted(group)
     index = np.array(group, dtype=np.int32)
     starts = max(1, min(STARTS, GATES_IN_ALL // (len(segments.gate_row) + 1)))
+    if not local.complete:
+        starts = min(starts, max(2, LINKED_NODES_IN_ALL // len(local) ** 2))
     for start, order in enumerate(orders(segments, starts, seed)):
         found = multilevel(segments, local, local.capacity, order)
         if found is None:
@@ -153,13 +161,11 @@ def _across_groups(segments: Segments, network: Network, groups: Sequence[Sequen
     parts = sorted(components([sorted(each) for each in near]), key=len, reverse=True)
     room = [sum(network.capacity[node] for node in group) for group in groups]
     taken: list[list[int]] = [[] for _ in groups]
-    for part in parts:
-        fitting = [index for index in range(len(groups)) if room[index] >= len(part)]
-        if not fitting:
-            raise _no_path(network, groups, len(part))
-        chosen = min(fitting, key=lambda index: (room[index], index))
-        room[chosen] -= len(part)
-        taken[chosen].extend(part)
+    chosen = _packing([len(part) for part in parts], room)
+    if chosen is None:
+        raise _no_path(network, groups, [len(part) for part in parts])
+    for part, index in zip(parts, chosen, strict=True):
+        taken[index].extend(part)
     homes = np.zeros(segments.qubits, dtype=np.int32)
     sites = np.zeros(len(segments.gate_row), dtype=np.int32)
     for group, members in zip(groups, taken, strict=True):
@@ -179,13 +185,45 @@ def _price(segments: Segments, network: Network, candidate: Candidate) -> int:
     return cost(segments, network, candidate[0], candidate[1])
 
 
-def _no_path(network: Network, groups: Sequence[Sequence[int]], part: int) -> NoQuantumPath:
+def _packing(sizes: Sequence[int], rooms: Sequence[int]) -> list[int] | None:
+    """Return the group of each part, largest part first, or None when they do not fit.
+
+    Best fit with backtracking; exact unless more than ``PACKINGS`` partial packings are met.
+    """
+    room = list(rooms)
+    chosen: list[int] = []
+    options: list[list[int]] = []
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    while len(chosen) < len(sizes):
+        if len(options) == len(chosen):
+            state = len(chosen), tuple(sorted(room))
+            fitting = {free: index for index, free in enumerate(room) if free >= sizes[len(chosen)]}
+            known = state in seen or len(seen) > PACKINGS
+            options.append([] if known else [fitting[free] for free in sorted(fitting, reverse=True)])
+            seen.add(state)
+        if options[-1]:
+            chosen.append(options[-1].pop())
+            room[chosen[-1]] -= sizes[len(chosen) - 1]
+        elif not chosen:
+            return None
+        else:
+            options.pop()
+            index = chosen.pop()
+            room[index] += sizes[len(chosen)]
+    return chosen
+
+
+def _no_path(network: Network, groups: Sequence[Sequence[int]], sizes: Sequence[int]) -> NoQuantumPath:
     ordered = sorted(groups, key=lambda group: -sum(network.capacity[node] for node in group))
-    largest = sum(network.capacity[node] for node in ordered[0])
+    rooms = [sum(network.capacity[node] for node in group) for group in ordered]
     idle = [network.names[node] for group in groups for node in group if not network.room(node, 1)]
     hint = f"; {', '.join(idle)} have no communication qubit" if idle else ""
+    reason = f"{sizes[0]} qubits of the circuit interact, and the largest linked group of nodes holds {rooms[0]}"
+    if sizes[0] <= rooms[0]:
+        parts = ", ".join(str(size) for size in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
+        reason = f"the circuit's independent parts ({parts} qubits) do not fit the linked groups of nodes ({rooms})"
     return NoQuantumPath(
         a=tuple(network.names[node] for node in ordered[0]),
         b=tuple(network.names[node] for node in ordered[1]),
-        reason=f"{part} qubits of the circuit interact, and the largest linked group of nodes holds {largest}{hint}",
+        reason=reason + hint,
     )

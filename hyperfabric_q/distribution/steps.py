@@ -9,7 +9,7 @@ again when needed: one more e-bit, never one more qubit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NoReturn, TypeAlias
 
@@ -270,8 +270,9 @@ class _Order:
                 b=tuple(names[each] for each in there),
                 reason=f"a gate of qubit {qubit}, which lives on {names[home]!r}, is to run on {names[node]!r}",
             )
-        for middle in here:
-            if not network.relays(middle) and middle not in (home, node):
+        unlimited = replace(network, communication=(None,) * len(network))
+        for _, middle in unlimited.tree(home, 1 << node):
+            if middle != node and not network.relays(middle):
                 limit = network.communication[middle] or 0
                 raise NotEnoughCommunicationQubits(node=names[middle], needed=2, available=limit, purpose=purpose)
         raise InternalError(what=f"no chain of links from {names[home]!r} to {names[node]!r}")

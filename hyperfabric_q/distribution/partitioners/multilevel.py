@@ -22,6 +22,9 @@ from hyperfabric_q.seeds import stream
 
 Order: TypeAlias = NDArray[np.int64]
 
+MAPPED_NODES = 24
+"""Largest network whose links the partitioner itself looks at; for larger ones it minimises the plain connectivity."""
+
 
 @cache
 def _engine() -> Any:
@@ -85,8 +88,8 @@ def _partition(
     context.logging = False
     blocks = len(network)
     links = [(a, b) for a, near in enumerate(network.neighbours) for b in near if a < b]
-    # Without nets the Steiner objective aborts the process.
-    mapped = not network.complete and len(links) >= blocks - 1 and len(nets) > 0
+    # Without nets the Steiner objective aborts the process; with many nodes it takes minutes.
+    mapped = not network.complete and len(links) >= blocks - 1 and len(nets) > 0 and blocks <= MAPPED_NODES
     if mapped:
         context.set_mapping_parameters(blocks, 0.03)
     else:
