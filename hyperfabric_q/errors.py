@@ -10,17 +10,31 @@
     │  ├─ CircuitRejected             a circuit file that cannot be read safely, or at all
     │  ├─ UnsupportedOperation        a valid instruction that we cannot distribute
     │  ├─ FabricRejected              a fabric file with a fault, named with its line
-    │  └─ FileUnreadable              a file that is missing or is not what it should be
+    │  ├─ FileUnreadable              a file that is missing or is not what it should be
+    │  └─ BusyFabric                  a call that must not be made while an event loop runs
     ├─ Infeasible                     no solution exists on this fabric
     │  ├─ NotEnoughQubits
     │  ├─ NotEnoughCommunicationQubits
-    │  └─ NoQuantumPath
+    │  ├─ NoQuantumPath
+    │  ├─ NoRoute                     two groups of nodes that no classical channel joins
+    │  ├─ DeadlineImpossible          a latency constraint below what an idle fabric needs
+    │  ├─ NotEnoughMemory             a payload larger than the memory of its destination
+    │  └─ EntanglementUnavailable     a transfer that demands entanglement which its ends cannot share
+    ├─ MissingDependency (ImportError) an optional package that is not installed
+    ├─ DeadlineMissed                 bytes that arrived, but later than they had to
+    ├─ Undeliverable                  bytes that did not arrive
+    ├─ VirtualDeadlock                every task waits for something that nothing will bring about
     ├─ SimulationRefused              too large for the simulator that was asked for
+    ├─ SecurityRefused                a key or a sealed message that must not be used
+    │  ├─ SealBroken                  the message is not what was sealed, or not under this key
+    │  ├─ ReplayRejected              the message was opened before, or is too old to tell
+    │  ├─ KeySpent                    the key was released, is used up, or serves something else
+    │  └─ IsolationViolated           a transfer that a zone's isolation forbids
     └─ InternalError                  our bug, please report it
        └─ VerificationFailed          the emitted circuit is not the circuit you gave us
 
 The text of each error is derived from its fields and follows one pattern: what was asked, what was found, what to do.
-All of them pickle, so they survive a process pool.
+All of them pickle, so they survive a process pool. Warnings of this package are ``HyperFabricWarning``.
 """
 
 from __future__ import annotations
@@ -171,6 +185,18 @@ class FileUnreadable(InputError):
         return f"cannot read {self.path!r}: {self.reason}.{end}"
 
 
+@dataclass(eq=False, kw_only=True)
+class BusyFabric(InputError):
+    """A call that must not be made now, because an event loop or a transfer is under way."""
+
+    asked: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.asked}: {self.found}. {self.remedy}"
+
+
 # ------------------------------------------------------------------------------------------------------ no solution
 
 
@@ -234,6 +260,92 @@ class NoQuantumPath(Infeasible):
 
 
 @dataclass(eq=False, kw_only=True)
+class NoRoute(Infeasible):
+    """Two groups of nodes that no classical channel joins, though bytes must go from one to the other."""
+
+    source: str
+    destination: str
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"no route leads from {self.source!r} to {self.destination!r}: {self.reason}. "
+            f"{_group(self.a)} and {_group(self.b)} stand apart. {self.remedy}"
+        )
+
+
+def _group(ids: tuple[str, ...]) -> str:
+    more = f", and {len(ids) - 8} more" if len(ids) > 8 else ""
+    return f"{{{', '.join(ids[:8])}{more}}}"
+
+
+@dataclass(eq=False, kw_only=True)
+class DeadlineImpossible(Infeasible):
+    """A latency constraint that no schedule can meet: even an idle fabric needs ``bound_ns``."""
+
+    source: str
+    destination: str
+    constraint_ns: float
+    bound_ns: float
+    bottleneck: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"from {self.source!r} to {self.destination!r} within {self.constraint_ns:.12g} ns: even an idle fabric "
+            f"needs {self.bound_ns:.12g} ns, and {self.bottleneck} is the bottleneck. {self.remedy}"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class NotEnoughMemory(Infeasible):
+    """A payload larger than the memory of the node it is sent to."""
+
+    node: str
+    needed_gb: float
+    memory_gb: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.needed_gb:.12g} GB are sent to {self.node!r}, which has memory_gb = {self.memory_gb:.12g}. "
+            "Send shards that fit, state more memory, or leave strict mode: then it is streamed in shards."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class EntanglementUnavailable(Infeasible):
+    """Entanglement was demanded of two ends that cannot share it."""
+
+    source: str
+    destination: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"entanglement between {self.source!r} and {self.destination!r}: {self.reason}. "
+            "Set requires_quantum_entanglement=False, or leave strict mode: then the payload travels classically."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class MissingDependency(HyperFabricError, ImportError):
+    """An optional package that is not installed; ``extra`` is what brings it."""
+
+    what: str
+    package: str
+    extra: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} needs the package {self.package!r}, which is not installed. "
+            f"pip install 'hyperfabric_q[{self.extra}]' brings it."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
 class SimulationRefused(HyperFabricError):
     """A simulation whose memory or time is out of reach, refused before it starts."""
 
@@ -243,6 +355,88 @@ class SimulationRefused(HyperFabricError):
 
     def __str__(self) -> str:
         return f"{self.asked}: {self.found}. {self.remedy}"
+
+
+@dataclass(eq=False, kw_only=True)
+class DeadlineMissed(HyperFabricError):
+    """Bytes that arrived later than their latency constraint; ``result`` is what the transfer returned otherwise."""
+
+    source: str
+    destination: str
+    constraint_ns: float
+    latency_ns: float
+    result: object = None
+
+    def __str__(self) -> str:
+        return (
+            f"from {self.source!r} to {self.destination!r} within {self.constraint_ns:.12g} ns: it took "
+            f"{self.latency_ns:.12g} ns. The attribute 'result' holds the receipt, which says where the time went."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class Undeliverable(HyperFabricError):
+    """Bytes that will not arrive, and why."""
+
+    source: str
+    destination: str
+    reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        end = f" {self.remedy}" if self.remedy else ""
+        return f"what {self.source!r} sent to {self.destination!r} does not arrive: {self.reason}.{end}"
+
+
+@dataclass(eq=False, kw_only=True)
+class VirtualDeadlock(HyperFabricError):
+    """Every task waits and nothing is under way; ``tasks`` names them."""
+
+    tasks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.tasks[:8]) + (f" and {len(self.tasks) - 8} more" if len(self.tasks) > 8 else "")
+        return (
+            f"{len(self.tasks)} task(s) wait ({shown}), and nothing is under way that could wake them. "
+            "Await something the fabric brings about, or give the wait a timeout."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class SecurityRefused(HyperFabricError):
+    """A key or a sealed message that must not be used; it never carries key bytes or plaintext."""
+
+    what: str
+    reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        end = f" {self.remedy}" if self.remedy else ""
+        return f"{self.what}: {self.reason}.{end}"
+
+
+@dataclass(eq=False, kw_only=True)
+class SealBroken(SecurityRefused):
+    """A sealed message whose header or content is not what was sealed, or that another key sealed."""
+
+
+@dataclass(eq=False, kw_only=True)
+class ReplayRejected(SecurityRefused):
+    """A sealed message that was opened before, or that is older than the replay window remembers."""
+
+
+@dataclass(eq=False, kw_only=True)
+class KeySpent(SecurityRefused):
+    """A key that was released, has sealed as much as it may, or is bound to another purpose."""
+
+
+@dataclass(eq=False, kw_only=True)
+class IsolationViolated(SecurityRefused):
+    """A transfer that a zone's isolation forbids, with the two ends and the zone."""
+
+    source: str
+    destination: str
+    zone: str
 
 
 # ---------------------------------------------------------------------------------------------------------- our bug
@@ -263,3 +457,14 @@ class InternalError(HyperFabricError):
 @dataclass(eq=False, kw_only=True)
 class VerificationFailed(InternalError):
     """The emitted circuit does not do what the original does, or its count differs from the plan."""
+
+
+# --------------------------------------------------------------------------------------------------------- warnings
+
+
+class HyperFabricWarning(UserWarning):
+    """Base of every warning this package gives, so that one filter reaches them all."""
+
+
+class ImplicitEndpointWarning(HyperFabricWarning):
+    """A name that nobody registered was taken for a classical software endpoint."""

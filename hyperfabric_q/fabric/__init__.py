@@ -1,6 +1,7 @@
 """Where a circuit runs: nodes, the links between them, and the fabric they form."""
 
 from hyperfabric_q.fabric.fabric import Fabric
+from hyperfabric_q.fabric.fat_tree import fat_tree
 from hyperfabric_q.fabric.link import Link, werner
 from hyperfabric_q.fabric.node import HardwareType, NodeSignature
 from hyperfabric_q.fabric.presets import Preset, link_preset, link_presets, node_preset, node_presets
@@ -15,6 +16,7 @@ __all__ = [
     "NodeSignature",
     "Preset",
     "ZoneType",
+    "fat_tree",
     "link_preset",
     "link_presets",
     "node_preset",

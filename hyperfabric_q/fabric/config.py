@@ -90,6 +90,7 @@ class ZoneTable(_Table):
     quantum_coherence_required: bool | None = None
     description: str | None = None
     members: list[str] | None = None
+    gateways: list[str] | None = None
 
 
 class FabricFile(_Table):
@@ -254,7 +255,9 @@ def _misfit(
         return report.about(("links", index), None if taken else strange, fault)
     index = _first_refused(lambda size: Fabric(nodes=nodes, zones=zones[:size]), len(zones))
     if index is not None:
-        return report.about(("zones", index), "zone_id" if taken else "members", fault)
+        missing = fault.name if isinstance(fault, UnknownName) else None
+        listed = "gateways" if missing is not None and missing not in zones[index].members else "members"
+        return report.about(("zones", index), "zone_id" if taken else listed, fault)
     return report.about(("name",), None, fault)
 
 

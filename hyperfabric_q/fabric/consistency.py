@@ -62,11 +62,11 @@ def links_by_ends(links: Iterable[Link], nodes: Mapping[str, NodeSignature]) -> 
 
 
 def check_zones(zones: Iterable[FabricZone], nodes: Mapping[str, NodeSignature]) -> None:
-    """Check that the ids of ``zones`` differ and that each member exists and meets its zone's demands.
+    """Check that the ids of ``zones`` differ, members and gateways exist, and members meet their zone's demands.
 
     Raises:
         DuplicateName: two zones share an id.
-        UnknownName: a member is no node.
+        UnknownName: a member or gateway is no node.
         InvalidValue: a member has too little bandwidth, or no coherence time where one is required.
     """
     seen: set[str] = set()
@@ -78,6 +78,9 @@ def check_zones(zones: Iterable[FabricZone], nodes: Mapping[str, NodeSignature])
             if member not in nodes:
                 raise UnknownName(kind="node", name=member, known=tuple(nodes))
             _check_member(zone, nodes[member])
+        for gateway in zone.gateways:
+            if gateway not in nodes:
+                raise UnknownName(kind="node", name=gateway, known=tuple(nodes))
 
 
 def _check_member(zone: FabricZone, node: NodeSignature) -> None:

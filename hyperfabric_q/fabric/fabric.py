@@ -77,6 +77,10 @@ class Fabric:
             raise UnknownName(kind="node", name=str(node_id)[:200], known=tuple(self._node_of))
         return found
 
+    def __contains__(self, node_id: object) -> bool:
+        """Return whether there is a node called ``node_id``; O(1)."""
+        return isinstance(node_id, str) and node_id in self._node_of
+
     def link(self, a: str, b: str) -> Link | None:
         """Return the link between two nodes, in whichever order they are given; None when nothing joins them.
 

@@ -44,7 +44,9 @@ class FabricZone:
         required_bandwidth_gbps: the least ``bandwidth_gbps`` of a member; None = no demand.
         quantum_coherence_required: whether each member must state a coherence time.
         description: free text.
-        members: node ids, in the order given; a fabric checks that they exist and meet the demands.
+        members: node ids, in the order given; a fabric checks that they exist and meet the demands. Without any, the
+            zone adopts nodes by its type (``hyperfabric_q.fabric.membership``).
+        gateways: ids of the nodes, inside or outside, through which traffic may cross the zone's border.
 
     Raises:
         InvalidValue: a field breaks its rule.
@@ -58,6 +60,7 @@ class FabricZone:
     quantum_coherence_required: bool = False
     description: str = ""
     members: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -81,6 +84,7 @@ class FabricZone:
         put(self, "description", fields.text("description", self.description, owner))
         most = self.max_nodes if self.max_nodes is not None else fields.LARGEST_COUNT
         put(self, "members", fields.identifiers("members", self.members, owner, most=most))
+        put(self, "gateways", fields.identifiers("gateways", self.gateways, owner, most=fields.LARGEST_COUNT))
 
     def __repr__(self) -> str:
         return shown(self)

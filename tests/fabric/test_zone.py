@@ -2,8 +2,8 @@
 
 import pytest
 
-from hyperfabric_q.errors import InvalidValue
-from hyperfabric_q.fabric import FabricZone, IsolationLevel, ZoneType
+from hyperfabric_q.errors import FabricRejected, InvalidValue, UnknownName
+from hyperfabric_q.fabric import Fabric, FabricZone, HardwareType, IsolationLevel, NodeSignature, ZoneType
 
 
 def zone(**changes):
@@ -47,3 +47,26 @@ def test_a_zone_holds_at_most_max_nodes_members():
     assert zone(members=["a", "b"], max_nodes=2).members == ("a", "b")
     with pytest.raises(InvalidValue, match="at most 1"):
         zone(members=["a", "b"], max_nodes=1)
+
+
+def test_gateways_are_nodes_inside_or_outside():
+    nodes = tuple(NodeSignature(each, HardwareType.CPU_SERVER, 1, 1) for each in "abc")
+    fabric = Fabric(nodes=nodes, zones=(zone(members=["a"], gateways=["a", "c"]),))
+    assert fabric.zones[0].gateways == ("a", "c")
+    assert Fabric.from_toml(fabric.to_toml()) == fabric
+    assert eval(repr(fabric.zones[0])) == fabric.zones[0]  # noqa: S307
+    with pytest.raises(UnknownName, match="'d'"):
+        Fabric(nodes=nodes, zones=(zone(members=["a"], gateways=["d"]),))
+    for bad in ("ab", ["a", "a"], ["a b"], None):
+        with pytest.raises(InvalidValue) as caught:
+            zone(gateways=bad)
+        assert caught.value.field == "gateways"
+
+
+def test_a_gateway_that_is_missing_from_a_file_is_named_with_its_line():
+    nodes = (NodeSignature("a", HardwareType.CPU_SERVER, 1, 1),)
+    text = Fabric(nodes=nodes, zones=(zone(members=["a"]),)).to_toml() + 'gateways = ["b"]\n'
+    with pytest.raises(FabricRejected) as caught:
+        Fabric.from_toml(text)
+    assert caught.value.where == "zones[0].gateways"
+    assert caught.value.line == len(text.splitlines())
