@@ -1,6 +1,6 @@
 """CPU seconds of ``import hyperfabric_q`` and ``hyperfabric-q --help`` beside numpy alone; the least of several runs.
 
-    .venv/bin/python benchmarks/start_up/start_up.py
+.venv/bin/python benchmarks/start_up/start_up.py
 """
 
 from __future__ import annotations
