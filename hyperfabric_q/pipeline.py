@@ -118,14 +118,14 @@ def _pinned(homes: Homes | None, qubits: int, network: Network) -> IntArray | No
     )
     if not isinstance(homes, Mapping | Iterable):
         raise wanted
-    given = dict(homes) if isinstance(homes, Mapping) else dict(enumerate(homes))
+    given: dict[object, object] = dict(homes) if isinstance(homes, Mapping) else dict(enumerate(homes))
     if given.keys() != set(range(qubits)):
         raise wanted
     index = {name: position for position, name in enumerate(network.names)}
     for name in given.values():
         if not isinstance(name, str) or name not in index:
             raise UnknownName(kind="QPU node with data qubits", name=str(name), known=network.names)
-    pinned = np.array([index[given[qubit]] for qubit in range(qubits)], dtype=np.int32)
+    pinned = np.array([index[str(given[qubit])] for qubit in range(qubits)], dtype=np.int32)
     for node, held in enumerate(np.bincount(pinned, minlength=len(network))):
         if held > network.capacity[node]:
             raise InvalidValue(
