@@ -450,7 +450,7 @@ def _with_line(fault: HyperFabricError, file: Path | None) -> HyperFabricError:
 
 DEPENDENCIES: Final = (
     *("numpy", "scipy", "networkx", "qiskit", "qiskit-aer", "qiskit-qasm3-import"),
-    *("cirq-core", "stim", "mtkahypar", "pydantic", "typer", "rich"),
+    *("cirq-core", "stim", "mtkahypar", "cryptography", "zstandard", "pydantic", "typer", "rich"),
 )
 """Distributions this package needs."""
 

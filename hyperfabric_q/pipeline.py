@@ -118,7 +118,7 @@ def _pinned(homes: Homes | None, qubits: int, network: Network) -> IntArray | No
     )
     if not isinstance(homes, Mapping | Iterable):
         raise wanted
-    given: dict[object, object] = dict(homes) if isinstance(homes, Mapping) else dict(enumerate(homes))
+    given: dict[int, object] = dict(homes) if isinstance(homes, Mapping) else dict(enumerate(homes))
     if given.keys() != set(range(qubits)):
         raise wanted
     index = {name: position for position, name in enumerate(network.names)}

@@ -176,7 +176,7 @@ def test_malformed_openqasm_exits_2_with_its_line(tmp_path):
     file = written(tmp_path, 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\nh q[0]\ncx q[0],q[1];\n')
     outcome = call("plan", file, "--qpus", 2)
     assert outcome.exit_code == 2
-    assert f"{file}:5:1: " in message(outcome)
+    assert f"{file}:4:1: " in message(outcome)  # the statement that lacks its semicolon
 
 
 def test_an_operation_that_cannot_be_distributed_exits_2_with_its_place(tmp_path):
