@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, qasm2
+from qiskit.circuit.library import XGate
 
 import hyperfabric_q as hq
 from hyperfabric_q.errors import (
@@ -199,4 +200,12 @@ def test_users_classical_registers_survive():
     circuit.measure([0, 3], [0, 1])
     plan = hq.plan(circuit, FABRIC)
     assert plan.lowered.circuit.cregs[0] == circuit.cregs[0]
+    assert plan.equivalent == "proved"
+
+
+def test_an_annotated_gate_on_many_qubits_is_planned_and_proved():
+    circuit = QuantumCircuit(5)
+    circuit.h(range(5))
+    circuit.append(XGate().control(3, annotated=True), [0, 1, 2, 4])
+    plan = hq.plan(circuit, hq.Fabric.full([3, 3]), seed=1)
     assert plan.equivalent == "proved"

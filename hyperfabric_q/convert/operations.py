@@ -175,7 +175,7 @@ def _composite(instruction: Any, wires: tuple[int, ...], frame: _Frame, index: i
     has_matrix = not instruction.clbits and _has_matrix(operation)
     if has_matrix and len(wires) <= 2:
         yield as_matrix
-    elif (definition := operation.definition) is not None:
+    elif (definition := getattr(operation, "definition", None)) is not None:
         yield from _walk(definition, frame.inner(definition, instruction, index))
     elif has_matrix:
         yield as_matrix
@@ -224,7 +224,7 @@ def _clause(operation: Any, bits: Mapping[Any, int], index: int) -> Clause:
 
 
 def _makes_pair(operation: Any) -> bool:
-    definition = operation.definition
+    definition = getattr(operation, "definition", None)
     if definition is None or definition.num_qubits != 2:
         return False
     first, second = definition.qubits

@@ -143,13 +143,22 @@ def _in_group(segments: Segments, network: Network, group: Sequence[int], seed: 
 def _with_sites(
     segments: Segments, network: Network, homes: IntArray, sites: IntArray, start: str
 ) -> Iterator[Candidate]:
-    """Yield ``homes`` with the given sites, with the exact pairwise cover, and with both after greedy sweeps."""
+    """Yield ``homes`` with the given sites, with the exact pairwise cover, and with both after greedy sweeps.
+
+    Where communication qubits are limited, also with every gate at the home of its first, or of its second qubit.
+    """
     given = allowed_sites(segments, network, homes, sites)
     cover = cover_sites(segments, homes)
     yield homes, given, f"{start}, partitioner's sites"
     yield homes, cover, f"{start}, pairwise cover"
     yield homes, improve_sites(segments, network, homes, given), f"{start}, partitioner's sites, swept"
     yield homes, improve_sites(segments, network, homes, cover), f"{start}, pairwise cover, swept"
+    if any(limit is not None for limit in network.communication):
+        # A packet that the program runs through in one go lives briefly: with few communication qubits that is worth
+        # more than a packet shared by more gates.
+        ends = homes[segments.gate_qubits]
+        yield homes, ends[:, 0].copy(), f"{start}, at the first qubit's home"
+        yield homes, ends[:, 1].copy(), f"{start}, at the second qubit's home"
 
 
 def _across_groups(segments: Segments, network: Network, groups: Sequence[Sequence[int]], seed: int) -> Candidate:

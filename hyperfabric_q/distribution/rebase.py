@@ -33,7 +33,7 @@ from hyperfabric_q.distribution.merge import Row, merged
 from hyperfabric_q.distribution.program import Condition, Kind, Program
 from hyperfabric_q.errors import InternalError, InvalidValue, UnsupportedOperation
 
-MAX_OPERATIONS = 10_000_000
+MAX_OPERATIONS = 2_000_000
 """Bound on the unrolled circuit, so that a small file of nested definitions cannot fill the memory."""
 
 

@@ -51,7 +51,7 @@ def test_full_nodes_are_filled_exactly_and_gates_get_a_node(seed, net, scramble)
         assert (again[1] == sites).all()
 
 
-@pytest.mark.parametrize("shape", ["full", "line", "ring", "star"])
+@pytest.mark.parametrize("shape", ["line", "ring"])
 def test_a_circuit_without_two_qubit_gates_does_not_end_the_process(shape):
     """On a network that is not all-to-all the partitioner's library calls abort() when no net has two pins."""
     program = (
@@ -61,8 +61,7 @@ def test_a_circuit_without_two_qubit_gates_does_not_end_the_process(shape):
         "from hyperfabric_q.distribution.place import place\n"
         "from hyperfabric_q.distribution.rebase import rebase\n"
         "from hyperfabric_q.distribution.segments import segments_of\n"
-        "graph = {'full': nx.complete_graph, 'line': nx.path_graph, 'ring': nx.cycle_graph,"
-        f" 'star': lambda n: nx.star_graph(n - 1)}}['{shape}'](4)\n"
+        f"graph = {{'line': nx.path_graph, 'ring': nx.cycle_graph}}['{shape}'](4)\n"
         "network = Network(names=tuple('abcd'), capacity=(1, 2, 1, 1), communication=(None,) * 4,"
         " neighbours=tuple(tuple(sorted(graph[node])) for node in range(4)))\n"
         "circuit = QuantumCircuit(5)\n"
