@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import hyperfabric_q as hq
 from hyperfabric_q import cli, pipeline
+from hyperfabric_q.cli import doctor
 from hyperfabric_q.errors import InternalError, VerificationFailed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -322,16 +323,16 @@ def test_the_doctor_finds_this_installation_healthy():
 
 def test_the_doctor_checks_every_declared_dependency():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    assert {each.partition(">=")[0] for each in declared} == set(cli.DEPENDENCIES)
+    assert {each.partition(">=")[0] for each in declared} == set(doctor.DEPENDENCIES)
 
 
 def test_the_doctor_says_what_fails_and_what_to_do(monkeypatch):
-    monkeypatch.setattr(cli, "DEPENDENCIES", ("numpy", "no-such-distribution"))
+    monkeypatch.setattr(doctor, "DEPENDENCIES", ("numpy", "no-such-distribution"))
 
     def no_simulator():
         raise OSError("libgomp.so.1 is missing")
 
-    monkeypatch.setattr(cli, "_teleports", no_simulator)
+    monkeypatch.setattr(doctor, "_teleports", no_simulator)
     outcome = call("doctor")
     assert outcome.exit_code == 1
     lines = [line.split(maxsplit=2) for line in outcome.stdout.splitlines()]

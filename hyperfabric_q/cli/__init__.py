@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -202,18 +200,20 @@ def doctor_command(as_json: Json = False) -> None:
     Example: hyperfabric-q doctor
     """
     with _faults(None, as_json=as_json), _progress("checking"):
-        checks = _checks()
-    healthy = all(check.ok for check in checks)
+        from hyperfabric_q.cli.doctor import checks
+
+        found = checks()
+    healthy = all(check.ok for check in found)
     if as_json:
-        rows = [{"name": each.name, "ok": each.ok, "found": each.found, "remedy": each.remedy} for each in checks]
+        rows = [{"name": each.name, "ok": each.ok, "found": each.found, "remedy": each.remedy} for each in found]
         _print_json({"schema": DOCTOR_SCHEMA, "ok": healthy, "checks": rows})
     else:
-        width = max(len(check.name) for check in checks)
-        for check in checks:
+        width = max(len(check.name) for check in found)
+        for check in found:
             typer.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.found}")
             if not check.ok:
                 typer.echo(f"      {'':<{width}}  {check.remedy}")
-        typer.echo("everything works" if healthy else f"{sum(not check.ok for check in checks)} checks failed")
+        typer.echo("everything works" if healthy else f"{sum(not check.ok for check in found)} checks failed")
     if not healthy:
         raise typer.Exit(CRASHED)
 
@@ -444,77 +444,3 @@ def _with_line(fault: HyperFabricError, file: Path | None) -> HyperFabricError:
     return UnsupportedOperation(
         operation=fault.operation, reason=fault.reason, index=fault.index, line=line, column=column
     )
-
-
-# ------------------------------------------------------------------------------------------------------------- doctor
-
-DEPENDENCIES: Final = (
-    *("numpy", "scipy", "networkx", "qiskit", "qiskit-aer", "qiskit-qasm3-import"),
-    *("cirq-core", "stim", "mtkahypar", "cryptography", "zstandard", "pydantic", "typer", "rich"),
-)
-"""Distributions this package needs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One line of the doctor's table."""
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
-
-
-def _checks() -> list[Check]:
-    return [
-        _python(),
-        *(_imported(distribution) for distribution in DEPENDENCIES),
-        _tried("partitioner", _partitions, "Reinstall mtkahypar: pip install --force-reinstall mtkahypar"),
-        _tried("simulator", _teleports, "Reinstall qiskit-aer: pip install --force-reinstall qiskit-aer"),
-    ]
-
-
-def _python() -> Check:
-    return Check(
-        name="python",
-        ok=sys.version_info >= (3, 11),
-        found=f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        remedy="Install Python 3.11 or newer.",
-    )
-
-
-def _imported(distribution: str) -> Check:
-    try:
-        import_module("cirq" if distribution == "cirq-core" else distribution.replace("-", "_"))
-        return Check(name=distribution, ok=True, found=metadata.version(distribution))
-    except Exception as fault:  # a broken library may raise anything
-        found = f"{type(fault).__name__}: {fault}"
-        return Check(name=distribution, ok=False, found=found, remedy=f"pip install --upgrade {distribution}")
-
-
-def _tried(name: str, attempt: Callable[[], str], remedy: str) -> Check:
-    try:
-        return Check(name=name, ok=True, found=attempt())
-    except Exception as fault:  # whatever it is, it belongs into the table
-        return Check(name=name, ok=False, found=f"{type(fault).__name__}: {fault}", remedy=remedy)
-
-
-def _partitions() -> str:
-    """Split a chain of six qubits over two nodes: one e-bit, because one gate must cross."""
-    plan = hyperfabric_q.plan(hyperfabric_q.families.ghz(6), hyperfabric_q.Fabric.full([3, 3]), seed=1)
-    if plan.ebits != 1:
-        raise VerificationFailed(what=f"a chain of six qubits on 3 + 3 took {plan.ebits} e-bits, not 1", seed=1)
-    return f"a chain of six qubits on 3 + 3: 1 e-bit, {plan.equivalent}"
-
-
-def _teleports() -> str:
-    """Run a Bell state whose CNOT is teleported: the two bits always agree, and both values occur."""
-    plan = hyperfabric_q.plan(hyperfabric_q.families.ghz(2), hyperfabric_q.Fabric.full([1, 1]), verify="proved", seed=1)
-    counts = plan.run(64, noise="none", seed=1).counts
-    if plan.equivalent != "proved" or set(counts) != {"00", "11"}:
-        raise VerificationFailed(what=f"a teleported Bell state is {plan.equivalent} and reads {dict(counts)}", seed=1)
-    return f"a teleported gate: {plan.ebits} e-bit, {plan.equivalent}, 64 shots on Aer agree"
-
-
-if __name__ == "__main__":
-    main()
