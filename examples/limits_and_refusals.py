@@ -48,7 +48,7 @@ def malformed_text() -> object:
 
 
 def impossible_fidelity() -> object:
-    """A Bell pair below the fidelity of no entanglement at all."""
+    """A pair below the fidelity 1/4 of the completely mixed state; entangled it would be only above 1/2."""
     return hq.Fabric.line([2, 2], pair_fidelity=0.1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,8 +26,6 @@ from hyperfabric_q.errors import InvalidValue, NotEnoughQubits, UnknownName, Ver
 from hyperfabric_q.fabric import Fabric
 
 if TYPE_CHECKING:
-    import os
-
     import cirq
     from qiskit import QuantumCircuit
 
@@ -37,7 +36,7 @@ Homes: TypeAlias = Sequence[str] | Mapping[int, str]
 
 def plan(
     circuit: Circuit,
-    fabric: Fabric,
+    fabric: Fabric | str | os.PathLike[str],
     *,
     homes: Homes | None = None,
     verify: str = "auto",
@@ -47,7 +46,7 @@ def plan(
 
     Args:
         circuit: a Qiskit or Cirq circuit, OpenQASM text, or the path of a circuit file.
-        fabric: the nodes and links.
+        fabric: the nodes and links, or the path of a fabric file.
         homes: node id of every qubit, to pin them; None lets the partitioner choose.
         verify: "auto" picks the strongest check that is affordable; "proved", "skeleton", "sampled" or "skipped" ask
             for one.
@@ -60,6 +59,7 @@ def plan(
     """
     began = time.perf_counter()
     seed = seeds.resolve(seed)
+    fabric = _fabric(fabric)
     circuit = accept(circuit)
     program = rebase(circuit)
     network = _network(fabric, program.qubits)
@@ -87,6 +87,15 @@ def plan(
         seconds=time.perf_counter() - began,
         seed=seed,
     )
+
+
+def _fabric(given: object) -> Fabric:
+    """The fabric itself, or the one in a file."""
+    if isinstance(given, Fabric):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return Fabric.from_file(given)
+    raise InvalidValue(field="fabric", value=given, rule="it is a Fabric, or the path of a fabric file")
 
 
 def _network(fabric: Fabric, qubits: int) -> Network:

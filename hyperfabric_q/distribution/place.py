@@ -6,7 +6,7 @@ The cost of a candidate is what lowering it would really consume, so limits of c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -20,6 +20,7 @@ from hyperfabric_q.distribution.segments import Segments, cost
 from hyperfabric_q.distribution.sites import allowed_sites, cover_sites, improve_sites
 from hyperfabric_q.distribution.steps import Step, ebits_of, steps_of
 from hyperfabric_q.errors import (
+    Infeasible,
     InternalError,
     NoQuantumPath,
     NotEnoughCommunicationQubits,
@@ -97,8 +98,13 @@ def _cheapest(program: Program, segments: Segments, network: Network, found: Seq
         used = ebits_of(steps)
         if best is None or used < best_cost:
             best, best_cost = Placement(homes=homes, sites=sites, steps=steps, start=start), used
+    if best is None and refusal is not None:
+        # Trying is no proof: say so, rather than that there is no solution.
+        raise replace(
+            refusal, purpose=f"in each of the {len(found)} placements tried some crossing is short; {refusal.purpose}"
+        )
     if best is None:
-        raise refusal or InternalError(what="no placement was tried")
+        raise InternalError(what="no placement was tried")
     return best
 
 
@@ -135,7 +141,7 @@ def _in_group(segments: Segments, network: Network, group: Sequence[int], seed: 
             continue
         for each in _with_sites(segments, local, *found, f"multilevel {start}"):
             yield index[each[0]], index[each[1]], each[2]
-    for name, homes in blocks(segments.qubits, local.capacity):
+    for name, homes in blocks(segments.qubits, local.capacity, local.neighbours):
         for each in _with_sites(segments, local, homes, cover_sites(segments, homes), name):
             yield index[each[0]], index[each[1]], each[2]
 
@@ -222,11 +228,15 @@ def _packing(sizes: Sequence[int], rooms: Sequence[int]) -> list[int] | None:
     return chosen
 
 
-def _no_path(network: Network, groups: Sequence[Sequence[int]], sizes: Sequence[int]) -> NoQuantumPath:
+def _no_path(network: Network, groups: Sequence[Sequence[int]], sizes: Sequence[int]) -> Infeasible:
+    idle = [node for group in groups for node in group if not network.room(node, 1)]
+    if idle:
+        name = network.names[idle[0]]
+        return NotEnoughCommunicationQubits(
+            node=name, needed=1, available=0, purpose=f"a gate between {name!r} and any other node"
+        )
     ordered = sorted(groups, key=lambda group: -sum(network.capacity[node] for node in group))
     rooms = [sum(network.capacity[node] for node in group) for group in ordered]
-    idle = [network.names[node] for group in groups for node in group if not network.room(node, 1)]
-    hint = f"; {', '.join(idle)} have no communication qubit" if idle else ""
     reason = f"{sizes[0]} qubits of the circuit interact, and the largest linked group of nodes holds {rooms[0]}"
     if sizes[0] <= rooms[0]:
         parts = ", ".join(str(size) for size in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
@@ -234,5 +244,5 @@ def _no_path(network: Network, groups: Sequence[Sequence[int]], sizes: Sequence[
     return NoQuantumPath(
         a=tuple(network.names[node] for node in ordered[0]),
         b=tuple(network.names[node] for node in ordered[1]),
-        reason=reason + hint,
+        reason=reason,
     )

@@ -33,7 +33,7 @@ class Packet:
     gates: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
     """A circuit distributed over the QPU nodes of a fabric, counted and verified.
 
@@ -97,6 +97,11 @@ class Plan:
     def equivalent(self) -> str:
         """The label of the verification: proved, skeleton, sampled or skipped."""
         return self.verification.label
+
+    @property
+    def distributed_circuit(self) -> QuantumCircuit:
+        """The emitted circuit: one Qiskit circuit over all nodes, with Bell pairs, measurements and feed-forward."""
+        return self.lowered.circuit
 
     def qubits_of(self, node_id: str) -> tuple[int, ...]:
         """Return the qubits at home on one node."""

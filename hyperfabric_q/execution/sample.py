@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister
 
+from hyperfabric_q.errors import HyperFabricWarning
 from hyperfabric_q.execution.aer import run_counts
 from hyperfabric_q.execution.methods import choose
 from hyperfabric_q.execution.noise import Noise, misread_wires, readout_model, with_local_noise, with_pair_noise
@@ -15,6 +18,9 @@ from hyperfabric_q.fabric import Fabric
 
 MEASURED = "meas"
 """The register that a circuit without measurements is measured into, all qubits, bit i from qubit i."""
+
+LONG_S: Final = 60.0
+"""Predicted seconds beyond which a run is announced by a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +86,22 @@ def sample(
     if local:
         circuit = with_local_noise(circuit, node_of, fabric)
     way = choose(circuit, shots=shots, reported=reported, misread=misread)
+    if way.seconds > LONG_S:
+        warnings.warn(HyperFabricWarning(_long(way.seconds, way.method, way.circuit.num_qubits)), stacklevel=3)
     raw = run_counts(
         way.circuit, shots=shots, seed=seed, noise_model=readout_model(misread.values()), method=way.method
     )
     index = {bit: position for position, bit in enumerate(circuit.clbits)}
     places = [[index[bit] for bit in register] for register in reported]
     return Sample(counts=spell(raw, places), method=way.method, wires=way.circuit.num_qubits)
+
+
+def _long(seconds: float, method: str, wires: int) -> str:
+    minutes = f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+    return (
+        f"this run will take about {minutes} ({method}, {wires} wires at once). Fewer shots, or fewer "
+        "communication_qubits, so that fewer copies live at once, make it shorter."
+    )
 
 
 def spell(raw: Mapping[int, int], places: Sequence[Sequence[int]]) -> dict[str, int]:

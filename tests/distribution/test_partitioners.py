@@ -14,9 +14,15 @@ from hyperfabric_q.distribution.segments import cost, segments_of
 
 
 def test_blocks_fill_one_node_after_the_other():
-    found = dict(blocks(5, (2, 0, 4)))
+    found = dict(blocks(5, (2, 0, 4), ((1, 2), (0, 2), (0, 1))))
     assert found["blocks in order"].tolist() == [0, 0, 2, 2, 2]
-    assert found["blocks in reverse"].tolist() == [2, 2, 2, 0, 0]
+    assert found["blocks in order, reversed"].tolist() == [2, 2, 2, 0, 0]
+
+
+def test_blocks_follow_the_links_whatever_the_nodes_are_called():
+    star = ((1, 2, 3), (0,), (0,), (0,))
+    found = [homes.tolist() for _, homes in blocks(6, (2, 2, 2, 2), star)]
+    assert [1, 1, 0, 0, 2, 2] in found
 
 
 @pytest.mark.parametrize("starts", [1, 5, 12])

@@ -5,7 +5,7 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Clbit, Qubit
 
-from hyperfabric_q.errors import InvalidValue, SimulationRefused, VerificationFailed
+from hyperfabric_q.errors import HyperFabricWarning, InvalidValue, SimulationRefused, VerificationFailed
 from hyperfabric_q.execution import run
 from hyperfabric_q.fabric import Fabric, Link
 from hyperfabric_q.simulate import probabilities
@@ -184,3 +184,9 @@ def test_hours_of_simulation_are_refused_at_once_with_the_shots_that_fit(plan_of
     with pytest.raises(SimulationRefused, match=r"Ask for at most \d+ shots"):
         run(plan, shots=10_000_000, seed=1)
     assert run(plan, shots=3, seed=1).shots == 3
+
+
+def test_a_long_run_is_announced(plan_of, monkeypatch):
+    monkeypatch.setattr("hyperfabric_q.execution.sample.LONG_S", 0.0)
+    with pytest.warns(HyperFabricWarning, match="communication_qubits"):
+        run(plan_of(bell("z"), two_nodes(), ["qpu-0", "qpu-1"]), shots=5, noise="none", seed=1)
