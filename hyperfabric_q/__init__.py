@@ -14,6 +14,15 @@ The main job in four lines::
     result = plan.run(shots=1000)
     print(result.compare())
 
+The same fabric, live, on one virtual clock::
+
+    async def main():
+        protocol = hq.HyperFabricProtocol(fabric)
+        result = await protocol.send_data(source="qpu-0", destination="qpu-2", data=b"syndrome", data_type="syndrome")
+        print(result.receipt)
+
+    hq.run(main())
+
 Public names load on first use: ``import hyperfabric_q`` itself imports no quantum library.
 """
 
@@ -37,10 +46,20 @@ if TYPE_CHECKING:
     )
     from hyperfabric_q.pipeline import plan
     from hyperfabric_q.protocol import HyperFabricProtocol
+    from hyperfabric_q.scheduling.drivers import run
+    from hyperfabric_q.scheduling.policy import Policy
+    from hyperfabric_q.traffic.collectives.result import CollectiveResult
+    from hyperfabric_q.traffic.flows import Promise
+    from hyperfabric_q.traffic.handlers import Packet
+    from hyperfabric_q.traffic.packet import DataType, PacketPriority
+    from hyperfabric_q.traffic.payload import VirtualTensor
+    from hyperfabric_q.traffic.transfer import Receipt, TransferResult
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CollectiveResult",
+    "DataType",
     "Fabric",
     "FabricZone",
     "HardwareType",
@@ -48,15 +67,26 @@ __all__ = [
     "IsolationLevel",
     "Link",
     "NodeSignature",
+    "Packet",
+    "PacketPriority",
     "Plan",
+    "Policy",
+    "Promise",
+    "Receipt",
     "Result",
+    "TransferResult",
+    "VirtualTensor",
     "ZoneType",
     "errors",
     "families",
     "plan",
+    "run",
 ]
 
 _HOME = {
+    "Promise": "traffic.flows:Promise",
+    "CollectiveResult": "traffic.collectives.result:CollectiveResult",
+    "DataType": "traffic.packet:DataType",
     "Fabric": "fabric:Fabric",
     "FabricZone": "fabric:FabricZone",
     "HardwareType": "fabric:HardwareType",
@@ -64,12 +94,19 @@ _HOME = {
     "IsolationLevel": "fabric:IsolationLevel",
     "Link": "fabric:Link",
     "NodeSignature": "fabric:NodeSignature",
+    "Packet": "traffic.handlers:Packet",
+    "PacketPriority": "traffic.packet:PacketPriority",
     "Plan": "distribution.plan:Plan",
+    "Policy": "scheduling.policy:Policy",
+    "Receipt": "traffic.transfer:Receipt",
     "Result": "execution.result:Result",
+    "TransferResult": "traffic.transfer:TransferResult",
+    "VirtualTensor": "traffic.payload:VirtualTensor",
     "ZoneType": "fabric:ZoneType",
     "errors": "errors:",
     "families": "families:",
     "plan": "pipeline:plan",
+    "run": "scheduling.drivers:run",
 }
 
 if not TYPE_CHECKING:  # hidden from mypy, which would otherwise accept any name

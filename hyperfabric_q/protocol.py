@@ -1,14 +1,36 @@
-"""``HyperFabricProtocol``: the live fabric: nodes and links are added to it, circuits are planned and run on it."""
+"""``HyperFabricProtocol``: the live fabric: nodes and links are added to it, payloads sent and circuits run on it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Generic, TypeVar
+import warnings
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from hyperfabric_q import pipeline
+from numpy.typing import ArrayLike
+
+from hyperfabric_q import pipeline, seeds
 from hyperfabric_q.distribution.plan import Plan
+from hyperfabric_q.errors import HyperFabricWarning, InvalidValue
 from hyperfabric_q.execution.result import Result
 from hyperfabric_q.fabric import Fabric, FabricZone, Link, NodeSignature
+from hyperfabric_q.scheduling.admission import Verdict
+from hyperfabric_q.scheduling.faults import Fault
+from hyperfabric_q.scheduling.policy import Policy
+from hyperfabric_q.scheduling.timeline import Timeline
+from hyperfabric_q.traffic.bulk import Names, Transfers
+from hyperfabric_q.traffic.collectives.result import CollectiveResult
+from hyperfabric_q.traffic.collectives.schedule import Collective
+from hyperfabric_q.traffic.endpoints import implicit_endpoints
+from hyperfabric_q.traffic.exchange import Exchange
+from hyperfabric_q.traffic.flows import Flow, Promise, flow_of, promise
+from hyperfabric_q.traffic.handlers import Handler
+from hyperfabric_q.traffic.keys import KeySource
+from hyperfabric_q.traffic.packet import DataType, PacketPriority
+from hyperfabric_q.traffic.profiles import Profile
+from hyperfabric_q.traffic.request import Terms, Violation, kind_of
+from hyperfabric_q.traffic.transfer import TransferResult
+from hyperfabric_q.units import to_ns
 
 if TYPE_CHECKING:
     from hyperfabric_q.pipeline import Circuit, Homes
@@ -36,23 +58,84 @@ class HyperFabricProtocol:
     """A live fabric.
 
     The fabric itself is a frozen value; each registration replaces it as a whole, so a rejected one leaves nothing
-    half-registered.
+    half-registered. Nodes and links may be added while payloads are under way.
+
+    Sends take virtual time: ``await`` returns when the clock of the running event loop has got there, which has nothing
+    to do with how long the simulation took. ``hyperfabric_q.run(main())`` makes ``asyncio.sleep`` and time-outs virtual
+    too; on any other loop they stay real, and ``sleep_ns`` is virtual. Protocols on one event loop share its clock.
     """
 
-    def __init__(self, fabric: Fabric | None = None, *, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        fabric: Fabric | None = None,
+        *,
+        enable_ml_routing: bool = False,
+        enable_quantum_optimization: bool = False,
+        enable_fault_tolerance: bool = False,
+        default_latency_constraint_ns: float | None = None,
+        strict: bool = False,
+        on_violation: Violation = "record",
+        profile: str | Profile = "fabric",
+        policy: Policy | None = None,
+        key_source: KeySource | None = None,
+        keep_events: int | None = 0,
+        seed: int | None = None,
+    ) -> None:
         """Start from ``fabric``, or from an empty one.
 
         Args:
             fabric: nodes, links and zones to start with.
+            enable_ml_routing: single sends take, of several ways over declared links, the one of least delay as
+                estimated from the backlog and from deliveries; see ``hyperfabric_q.traffic.adaptive``.
+            enable_quantum_optimization: accepted, and without effect in this version; a warning says so.
+            enable_fault_tolerance: send again what was lost, around channels that are down, and let it count once; see
+                ``hyperfabric_q.traffic.recovery``.
+            default_latency_constraint_ns: of every send that states none.
+            strict: refuse what is otherwise repaired and reported: names that nobody registered, payloads larger than
+                the destination's memory, entanglement that cannot be had, constraints below the physical bound,
+                border crossings without encryption.
+            on_violation: "record" notes in the receipt that a latency constraint was not met, "raise" raises.
+            profile: the transport whose headers and delays are counted: "fabric" (none), "rdma" or "tcp".
+            policy: who goes first on a channel.
+            key_source: where keys for encryption come from; by default from the operating system.
+            keep_events: how many events of each kind ``timeline`` keeps; None = all, 0 = none but the digest.
             seed: the seed of every plan and run that is not given its own.
+
+        Raises:
+            InvalidValue: an option is out of range.
+            UnknownName: there is no such profile.
         """
-        self._fabric = Fabric() if fabric is None else fabric
+        _warn_of_no_effect(enable_quantum_optimization=enable_quantum_optimization)
+        terms = Terms(
+            strict=strict,
+            enable_ml_routing=enable_ml_routing,
+            enable_fault_tolerance=enable_fault_tolerance,
+            on_violation=on_violation,
+            profile=profile,
+            constraint_ns=default_latency_constraint_ns,
+            policy=policy,
+            keep_events=keep_events,
+        )
+        self._exchange = Exchange(Fabric() if fabric is None else fabric, terms, key_source=key_source)
+        self._flows: list[Flow] = []
         self._seed = seed
+
+    # ---------------------------------------------------------------------------------------------------- the fabric
 
     @property
     def fabric(self) -> Fabric:
         """The fabric as it stands."""
-        return self._fabric
+        return self._exchange.ways.fabric
+
+    @property
+    def implicit_endpoints(self) -> tuple[str, ...]:
+        """The software endpoints that nobody registered, in the order in which they were first named."""
+        return implicit_endpoints(self._exchange.ways.fabric)
+
+    @property
+    def recorded_gateways(self) -> tuple[str, ...]:
+        """The software endpoints that became gateways of a zone because they talked into it."""
+        return tuple(sorted(self._exchange.ways.gateways))
 
     def register_node(self, node: NodeSignature) -> Registered[NodeSignature]:
         """Add a node; also awaitable.
@@ -60,7 +143,7 @@ class HyperFabricProtocol:
         Raises:
             DuplicateName: a node of that id is registered already.
         """
-        self._fabric = self._fabric.with_node(node)
+        self._exchange.ways.become(self._exchange.ways.fabric.with_node(node))
         return Registered(node)
 
     def connect(
@@ -90,7 +173,7 @@ class HyperFabricProtocol:
             pair_fidelity=pair_fidelity,
             pair_rate_hz=pair_rate_hz,
         )
-        self._fabric = self._fabric.with_link(link)
+        self._exchange.ways.become(self._exchange.ways.fabric.with_link(link))
         return Registered(link)
 
     def create_zone(self, zone: FabricZone) -> Registered[FabricZone]:
@@ -100,15 +183,331 @@ class HyperFabricProtocol:
             DuplicateName: a zone of that id exists.
             UnknownName: a member is not registered.
         """
-        self._fabric = self._fabric.with_zone(zone)
+        self._exchange.ways.become(self._exchange.ways.fabric.with_zone(zone))
         return Registered(zone)
+
+    # ------------------------------------------------------------------------------------------------------ traffic
+
+    def send_data(
+        self,
+        *,
+        source: str,
+        destination: str,
+        data: object,
+        data_type: DataType | str = DataType.GENERIC,
+        priority: PacketPriority | str = PacketPriority.NORMAL,
+        latency_constraint_ns: float | None = None,
+        compression_enabled: bool | str = False,
+        encryption_enabled: bool = False,
+        requires_quantum_entanglement: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Coroutine[Any, Any, TransferResult]:
+        """Return, when awaited, the result of sending ``data`` from one node to another.
+
+        Nothing is copied: what arrives is the object itself. A send from a node to itself is delivered at once.
+
+        Args:
+            source: node id; a name that nobody registered becomes a software endpoint, unless ``strict``.
+            destination: the same. Its handler, if there is one, answers.
+            data: bytes, text, a NumPy array, a Qiskit circuit, a ``VirtualTensor``, any buffer, numbers, lists, dicts
+                and dataclasses of these; or the result of another send, which stands for its ``value``.
+            data_type: what it is to the fabric; decides its class and how spikes are counted.
+            priority: moves it from that class.
+            latency_constraint_ns: how long it may take until it is ready; earlier deadlines go first within a class.
+            compression_enabled: compress it if it then arrives earlier; the name of a lossy codec ("bf16") permits
+                that codec as well.
+            encryption_enabled: seal it with AES-256-GCM; what has bytes is really encrypted.
+            requires_quantum_entanglement: this version delivers classically, and says so in the receipt.
+            metadata: anything for the destination's handler.
+
+        Raises:
+            InvalidValue: an argument is out of range, or ``data`` has no defined bytes.
+            UnknownName: a name is a slip of the pen, or in strict mode nobody registered it.
+            NoRoute: nothing leads there.
+            IsolationViolated: a zone forbids it.
+            DeadlineImpossible: in strict mode or with ``on_violation="raise"``, the constraint is below what an idle
+                fabric needs.
+            DeadlineMissed: with ``on_violation="raise"``, it arrived too late.
+            NotEnoughMemory, EntanglementUnavailable: in strict mode.
+            Undeliverable: a fault took it.
+
+        Cancelling the task withdraws what has not been sent. Cost: about 40 µs, whatever the size.
+        """
+        return self._exchange.send(
+            source,
+            destination,
+            data,
+            data_type,
+            priority,
+            latency_constraint_ns,
+            compression_enabled,
+            encryption_enabled,
+            requires_quantum_entanglement,
+            metadata,
+        )
+
+    def send_many(
+        self,
+        *,
+        sources: Names,
+        destinations: Names,
+        nbytes: ArrayLike,
+        release_ns: ArrayLike = 0,
+        data_type: DataType | str = DataType.GENERIC,
+        priority: PacketPriority | str = PacketPriority.NORMAL,
+    ) -> Coroutine[Any, Any, Transfers]:
+        """Return, when awaited, what became of many sends of given sizes, which have no contents and no deadlines.
+
+        Alone on the fabric they take about a microsecond each; otherwise as long as single sends, and the same
+        virtual times either way.
+
+        Args:
+            sources: (n,) node ids, or whole numbers: positions in ``fabric.nodes``. Like all four, one value for all
+                will do.
+            destinations: the same.
+            nbytes: (n,) sizes.
+            release_ns: (n,) when each is sent, from now.
+            data_type: of all of them.
+            priority: of all of them.
+
+        Raises:
+            InvalidValue: lengths differ, a number is out of range, or a zone demands encryption.
+            UnknownName, NoRoute, IsolationViolated, Undeliverable: as for single sends.
+        """
+        return self._exchange.send_many(sources, destinations, nbytes, release_ns, data_type, priority)
+
+    def all_reduce(
+        self,
+        nodes: Sequence[str],
+        data: object,
+        *,
+        algorithm: str = "auto",
+        data_type: DataType | str = DataType.GRADIENT,
+        priority: PacketPriority | str = PacketPriority.NORMAL,
+        latency_constraint_ns: float | None = None,
+    ) -> Coroutine[Any, Any, CollectiveResult]:
+        """Return, when awaited, the result of an all-reduce: every node has the sum of all nodes' arrays.
+
+        Sums are formed in the order of ``nodes``, whatever the algorithm: the result is the same to the last bit.
+
+        While nothing else comes near the links in question, times come from a recurrence: a ring of 1024 nodes takes
+        some 30 ms. Otherwise they come from the kernel, message by message, and are the same to the picosecond.
+
+        Args:
+            nodes: ids of the nodes that take part; their order is that of the ranks, hence of the ring.
+            data: one array per node, as a list in their order or by id. Or one ``VirtualTensor``, or a number of
+                bytes, that stands for what each node has; then there are times and no contents.
+            algorithm: "ring", "tree", "halving_doubling", "hierarchical" (racks follow from ``rack_position``),
+                "direct" or one that a plug-in has registered; "auto" takes the one that is fastest on these links
+                while they are idle ("direct" excepted).
+            data_type: what the messages are to the fabric.
+            priority: moves them from the class of that type.
+            latency_constraint_ns: how long it may take until the last node is done.
+
+        Raises:
+            InvalidValue: an argument is out of range, the arrays do not fit together, or a zone demands encryption.
+            UnknownName, NoRoute, IsolationViolated, NotEnoughMemory, Undeliverable: as for single sends.
+            DeadlineImpossible, DeadlineMissed: the same, for the whole collective.
+        """
+        return self._exchange.collectives.run(
+            Collective.ALL_REDUCE, nodes, data, algorithm, data_type, priority, latency_constraint_ns
+        )
+
+    def reduce_scatter(
+        self,
+        nodes: Sequence[str],
+        data: object,
+        *,
+        algorithm: str = "auto",
+        data_type: DataType | str = DataType.GRADIENT,
+        priority: PacketPriority | str = PacketPriority.NORMAL,
+        latency_constraint_ns: float | None = None,
+    ) -> Coroutine[Any, Any, CollectiveResult]:
+        """Return, when awaited, the result of a reduce-scatter: node ``i`` of ``n`` has slice ``i`` of the sum.
+
+        A slice is one of the flattened array: elements ``i * size // n`` to ``(i + 1) * size // n``. The rest is as for
+        ``all_reduce``.
+        """
+        return self._exchange.collectives.run(
+            Collective.REDUCE_SCATTER, nodes, data, algorithm, data_type, priority, latency_constraint_ns
+        )
+
+    def all_gather(
+        self,
+        nodes: Sequence[str],
+        data: object,
+        *,
+        algorithm: str = "auto",
+        data_type: DataType | str = DataType.PARAMETER,
+        priority: PacketPriority | str = PacketPriority.NORMAL,
+        latency_constraint_ns: float | None = None,
+    ) -> Coroutine[Any, Any, CollectiveResult]:
+        """Return, when awaited, the result of an all-gather: every node has all nodes' arrays, one after another.
+
+        What one node brings is its slice: together they are the slices of one flat array, as ``reduce_scatter`` leaves
+        them. The rest is as for ``all_reduce``.
+        """
+        return self._exchange.collectives.run(
+            Collective.ALL_GATHER, nodes, data, algorithm, data_type, priority, latency_constraint_ns
+        )
+
+    def broadcast(
+        self,
+        nodes: Sequence[str],
+        data: object,
+        *,
+        root: str,
+        algorithm: str = "auto",
+        data_type: DataType | str = DataType.PARAMETER,
+        priority: PacketPriority | str = PacketPriority.NORMAL,
+        latency_constraint_ns: float | None = None,
+    ) -> Coroutine[Any, Any, CollectiveResult]:
+        """Return, when awaited, the result of a broadcast: every node has what ``root`` has.
+
+        ``data`` is anything that ``send_data`` takes, or a number of bytes; what arrives is the object itself. The rest
+        is as for ``all_reduce``.
+        """
+        return self._exchange.collectives.run(
+            Collective.BROADCAST, nodes, data, algorithm, data_type, priority, latency_constraint_ns, root
+        )
+
+    def register_flow(
+        self,
+        source: str,
+        destination: str,
+        *,
+        nbytes: int,
+        period_ns: float,
+        deadline_ns: float,
+        data_type: DataType | str = DataType.GENERIC,
+        priority: PacketPriority | str = PacketPriority.NORMAL,
+        jitter_ns: float = 0,
+    ) -> Promise:
+        """Register messages that come periodically, and return what can be promised to each of them.
+
+        Args:
+            source: node id.
+            destination: node id.
+            nbytes: the largest message.
+            period_ns: the k-th comes k periods after the first could, or up to ``jitter_ns`` later.
+            deadline_ns: each must have arrived this long after it comes.
+            data_type: decides the class, with ``priority``.
+            priority: moves it from that class.
+            jitter_ns: see ``period_ns``.
+
+        Raises:
+            UnknownName, NoRoute: as for ``send_data``, without implicit endpoints.
+            InvalidValue: a number is out of range.
+
+        A flow that is infeasible is not registered. The others' traffic does not happen by itself: send it.
+        """
+        terms = self._exchange.terms
+        flow = flow_of(
+            source,
+            destination,
+            nbytes=nbytes,
+            period_ns=period_ns,
+            deadline_ns=deadline_ns,
+            jitter_ns=jitter_ns,
+            kind=kind_of(data_type, priority),
+            profile=terms.transport,
+        )
+        found = promise(self.fabric, flow, self._flows, policy=terms.policy, chunk_ps=terms.chunk_ps)
+        if found.verdict is not Verdict.INFEASIBLE:
+            self._flows.append(flow)
+        return found
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """The registered flows."""
+        return tuple(self._flows)
+
+    def attach_handler(self, node_id: str, handler: Handler | None) -> Registered[Handler | None]:
+        """Let a function, sync or async, answer what arrives at a node; None detaches it. Also awaitable.
+
+        It is called with a ``Packet``, and what it returns becomes ``TransferResult.response``. What it raises belongs
+        to that one send.
+
+        Raises:
+            UnknownName: the id is a slip of the pen, or in strict mode nobody registered it.
+            InvalidValue: the handler cannot be called.
+        """
+        self._exchange.attach_handler(node_id, handler)
+        return Registered(handler)
+
+    def inject(self, *faults: Fault, seed: int | None = None) -> Registered[tuple[Fault, ...]]:
+        """Let faults of ``hyperfabric_q.scheduling.faults`` happen on the virtual clock. Also awaitable.
+
+        Their ``channels`` are named by two linked nodes (``("a", "b")``, both directions), a node (``"a"``, all that
+        begins or ends there), or a channel's label as receipts show it; None means every channel of the clock. Their
+        times are picoseconds from the clock's zero. Every send still ends in exactly one way: it is delivered, or
+        raises ``Undeliverable``, or ``SealBroken`` when it was sealed and changed on the way.
+
+        Args:
+            faults: what happens.
+            seed: of what is drawn; by default the protocol's, or else 0.
+
+        Raises:
+            InvalidValue: it is no fault, or ``channels`` holds something else than names.
+            UnknownName: there is no such node, link or channel.
+        """
+        chosen = self._seed if seed is None else seed
+        self._exchange.inject(faults, seeds.resolve(0 if chosen is None else chosen))
+        return Registered(faults)
+
+    # -------------------------------------------------------------------------------------------------------- the clock
+
+    @property
+    def now_ps(self) -> int:
+        """The virtual time in picoseconds; 0 before the first use."""
+        return self._exchange.now_ps
+
+    @property
+    def now_ns(self) -> float:
+        """The virtual time in nanoseconds; 0 before the first use."""
+        return to_ns(self._exchange.now_ps)
+
+    async def sleep_ns(self, duration_ns: float) -> None:
+        """Wait until so many virtual nanoseconds have passed, on any event loop.
+
+        Raises:
+            InvalidValue: it is no finite number of at least 0.
+        """
+        await self._exchange.sleep(duration_ns)
+
+    async def compute(self, fn: Callable[[], Value], *, duration_ns: float, executor: Executor | None = None) -> Value:
+        """Return what ``fn()`` returns, run for real while exactly ``duration_ns`` of virtual time pass.
+
+        Args:
+            fn: real work; whatever time it takes, the clock does not pass its virtual end before it is done.
+            duration_ns: how long it takes on the clock.
+            executor: where it runs; by default in a thread.
+
+        Raises:
+            InvalidValue: ``fn`` cannot be called, or the duration is no finite number of at least 0.
+        """
+        return await self._exchange.compute(fn, duration_ns, executor)
+
+    def digest(self) -> str:
+        """Return a hash over everything delivered so far on this clock: who, and at which picosecond.
+
+        Equal programs have equal digests, on every event loop and in whatever order ``gather`` was given its sends.
+        """
+        return self._exchange.digest
+
+    @property
+    def timeline(self) -> Timeline:
+        """What happened on this clock, as far as ``keep_events`` says."""
+        return self._exchange.timeline
+
+    # --------------------------------------------------------------------------------------------------------- circuits
 
     def plan(
         self, circuit: Circuit, *, homes: Homes | None = None, verify: str = "auto", seed: int | None = None
     ) -> Plan:
         """Return a plan of ``circuit`` on the fabric as it stands; see ``hyperfabric_q.plan``."""
         return pipeline.plan(
-            circuit, self._fabric, homes=homes, verify=verify, seed=self._seed if seed is None else seed
+            circuit, self._exchange.ways.fabric, homes=homes, verify=verify, seed=self._seed if seed is None else seed
         )
 
     def run(self, circuit: Circuit, *, shots: int = 4096, noise: str = "fabric", seed: int | None = None) -> Result:
@@ -118,5 +517,17 @@ class HyperFabricProtocol:
         return result
 
     def __repr__(self) -> str:
-        fabric = self._fabric
+        fabric = self._exchange.ways.fabric
         return f"<HyperFabricProtocol: {len(fabric.nodes)} nodes, {len(fabric.links)} links, {len(fabric.zones)} zones>"
+
+
+_NO_EFFECT_YET: Final = "has no effect in this version; everything else works as without it"
+
+
+def _warn_of_no_effect(**flags: bool) -> None:
+    """Say once, when a protocol is made, which of its flags do nothing yet."""
+    for name, given in flags.items():
+        if not isinstance(given, bool):
+            raise InvalidValue(field=name, value=given, rule="it is True or False")
+        if given:
+            warnings.warn(HyperFabricWarning(f"{name}=True {_NO_EFFECT_YET}."), stacklevel=3)

@@ -13,9 +13,18 @@ time of the slower port plus the pair's latency, which is the larger of both end
 their places, and is charged on the last channel. A fabric without declared links is all switch; a fabric whose declared
 links hold everything together has none.
 
-**Racks.** Nodes that state a rack share a switch in it. What leaves a rack takes its uplink, and what enters it its
-downlink, each as fast as all its nodes together divided by ``oversubscription``; ``core_latency_ns`` is added once.
-Nodes without a rack stand beside the racks' uplinks. All of these switches cut through.
+**Racks.** Nodes that state a rack share a switch in it. A rack of m nodes has ceil(m / ``oversubscription``) lanes up
+and as many down, at most m each way. The i-th lane belongs to the i-th node of the rack by node id, has its bandwidth
+and bears its name; the i-th node takes the lane i modulo the number of lanes. What leaves a rack takes its source's
+lane up, what enters one its destination's lane down, and ``core_latency_ns`` is added once. Nodes without a rack stand
+beside the racks' lanes. All of these switches cut through.
+
+Without oversubscription each node has lanes of its own, racks block nothing, and S bytes between any two nodes take
+what they take over one switch. With it, nodes of equal bandwidth still get their full rate while their lanes are idle.
+Where bandwidths differ, a shared lane may be slower than the ports, and then limits the rate, or faster than the ports
+around it: a message goes over a channel without gaps, so such a lane starts late, to end with the bytes that come in,
+and the slow port behind it begins later still. Racks that mix bandwidths are exact only without oversubscription. A
+node that joins an oversubscribed rack may change which lanes the others take from then on.
 
 **Light.** A declared link between located nodes that claims to be faster than light in vacuum is reported, and the
 propagation time in fibre is added to its latency; in strict mode it is refused.
@@ -104,6 +113,7 @@ class ClassicalNetwork:
         links_from: node id → (neighbour, channel) over declared links, by neighbour id.
         group_of: node id → number of the group that declared links hold together.
         rack_of: node id → rack, of the nodes on the switch that state one.
+        lane_of: node id → the node of its rack whose lanes it takes, itself without oversubscription.
         switched: whether the ideal switch joins the groups.
         core_latency_ps: added where a path leaves its rack.
         reference_bytes: the message that routes are shortest for.
@@ -118,6 +128,7 @@ class ClassicalNetwork:
     links_from: Mapping[str, tuple[tuple[str, int], ...]]
     group_of: Mapping[str, int]
     rack_of: Mapping[str, Rack]
+    lane_of: Mapping[str, str]
     switched: bool
     core_latency_ps: int
     reference_bytes: int
@@ -174,7 +185,7 @@ def classical_network(
     Args:
         fabric: the fabric.
         ideal_switch: whether a switch joins what declared links leave apart; without it there is no route.
-        oversubscription: what the nodes of a rack could send together, over what its uplink carries.
+        oversubscription: nodes of a rack per lane up and per lane down, at most on average; below 1 is like 1.
         core_latency_ns: added once where a path leaves its rack. 0 by default: ``latency_ns`` is end to end.
         reference_bytes: the message that routes over declared links are shortest for.
         strict: refuse a declared latency that is faster than light, instead of reporting it.
@@ -195,10 +206,12 @@ def classical_network(
     slowed = {(found.a, found.b): found.used_ns for found in findings}
     channels = [spec for link in links for spec in _link_channels(fabric, link, slowed.get(link.ends))]
     switched = ideal_switch and len(groups) > 1
-    racks = _racks(fabric) if switched else {}
+    read = _racks(fabric)
+    racks = read if switched else {}
+    lanes = _lanes(racks, Fraction(str(ratio)))
     if switched:
         channels += _port_channels(fabric, racks)
-        channels += _rack_channels(fabric, racks, Fraction(str(ratio)))
+        channels += _lane_channels(fabric, racks, lanes)
     kept, number_of = _numbered(channels, after)
     return ClassicalNetwork(
         fabric=fabric,
@@ -207,11 +220,12 @@ def classical_network(
         links_from=MappingProxyType(_links_from(links, number_of)),
         group_of=MappingProxyType(group_of),
         rack_of=MappingProxyType(racks),
+        lane_of=MappingProxyType(lanes),
         switched=switched,
         core_latency_ps=to_ps(ns=core_ns),
         reference_bytes=reference,
         findings=findings,
-        unread_racks=tuple(each.node_id for each in fabric.nodes if each.rack_position and rack_of(each) is None),
+        unread_racks=tuple(each.node_id for each in fabric.nodes if each.rack_position and each.node_id not in read),
     )
 
 
@@ -233,14 +247,14 @@ def ingress_label(node_id: str) -> str:
     return f"ingress:{node_id}"
 
 
-def uplink_label(rack: Rack) -> str:
-    """Return the label of the channel out of a rack."""
-    return f"uplink:{rack.label}"
+def uplink_label(node_id: str) -> str:
+    """Return the label of the lane out of a rack that belongs to a node."""
+    return f"uplink:{node_id}"
 
 
-def downlink_label(rack: Rack) -> str:
-    """Return the label of the channel into a rack."""
-    return f"downlink:{rack.label}"
+def downlink_label(node_id: str) -> str:
+    """Return the label of the lane into a rack that belongs to a node."""
+    return f"downlink:{node_id}"
 
 
 # --------------------------------------------------------------------------------------------------------- channels
@@ -300,21 +314,33 @@ def _port_channels(fabric: Fabric, racks: Mapping[str, Rack]) -> list[ChannelSpe
     return channels
 
 
-def _rack_channels(fabric: Fabric, racks: Mapping[str, Rack], oversubscription: Fraction) -> list[ChannelSpec]:
-    together: dict[Rack, Fraction] = {}
-    for node_id, rack in racks.items():
-        together[rack] = together.get(rack, Fraction(0)) + _exact(fabric.node(node_id).bandwidth_gbps)
+def _lanes(racks: Mapping[str, Rack], oversubscription: Fraction) -> dict[str, str]:
+    """Return whose lanes each node takes; the order of the nodes' ids decides, not that of the fabric."""
+    members: dict[Rack, list[str]] = {}
+    for node_id in sorted(racks):
+        members.setdefault(racks[node_id], []).append(node_id)
+    lane_of = {}
+    for ids in members.values():
+        lanes = min(len(ids), math.ceil(len(ids) / oversubscription))
+        lane_of.update({node_id: ids[place % lanes] for place, node_id in enumerate(ids)})
+    return lane_of
+
+
+def _lane_channels(fabric: Fabric, racks: Mapping[str, Rack], lane_of: Mapping[str, str]) -> list[ChannelSpec]:
     channels = []
-    for rack, total in together.items():
+    for node_id, owner in lane_of.items():
+        if node_id != owner:
+            continue
+        rack, gbps = racks[owner].label, _exact(fabric.node(owner).bandwidth_gbps)
         for source, target, label in (
-            (rack.label, "switch", uplink_label(rack)),
-            ("switch", rack.label, downlink_label(rack)),
+            (rack, "switch", uplink_label(owner)),
+            ("switch", rack, downlink_label(owner)),
         ):
             channels.append(
                 ChannelSpec(
                     source=source,
                     target=target,
-                    gbps=total / oversubscription,
+                    gbps=gbps,
                     propagation_ps=0,
                     forwards="cut-through",
                     label=label,

@@ -3,7 +3,8 @@
 Between nodes that declared links hold together, the cost of a path is the sum over its links of propagation plus the
 serialisation of ``reference_bytes`` (4096 unless said otherwise): small enough that distance counts, and large enough
 that a slow link is not free. Of equal costs the fewer hops win, then the node ids in alphabetical order. Other pairs
-have one way, over the ideal switch. A pair is routed when it is first asked for.
+have one way, over the ideal switch and the lanes that their racks give them. A pair is routed when it is first asked
+for.
 """
 
 from __future__ import annotations
@@ -172,8 +173,8 @@ def _switched(network: ClassicalNetwork, a: str, b: str, without: frozenset[int]
     labels = [egress_label(a)]
     latency_ps = network.pair_latency_ps(a, b)
     if first != second:
-        labels += [uplink_label(first)] if first is not None else []
-        labels += [downlink_label(second)] if second is not None else []
+        labels += [uplink_label(network.lane_of[a])] if first is not None else []
+        labels += [downlink_label(network.lane_of[b])] if second is not None else []
         latency_ps += network.core_latency_ps
     labels.append(ingress_label(b))
     channels = tuple(network.number_of[label] for label in labels)

@@ -1,11 +1,14 @@
 """Routes: shortest by an independent measure, the same every time, and honest when there is none."""
 
+import asyncio
 import itertools
+from fractions import Fraction
 
 import networkx as nx
 import numpy as np
 import pytest
 
+import hyperfabric_q as hq
 from hyperfabric_q.errors import InvalidValue, NoRoute, UnknownName
 from hyperfabric_q.fabric import Fabric, HardwareType, Link, NodeSignature, fat_tree
 from hyperfabric_q.fabric.classical import classical_network
@@ -34,9 +37,9 @@ def test_routes_over_the_switch_charge_the_pair_on_the_last_channel():
     network = switched(core_latency_ns=30)
     expected = {
         ("n0", "n1"): (["egress:n0", "ingress:n1"], 101_000),
-        ("n0", "n3"): (["egress:n0", "uplink:rack-0", "downlink:rack-1", "ingress:n3"], 133_000),
-        ("n0", "loose"): (["egress:n0", "uplink:rack-0", "ingress:loose"], 130_000),
-        ("loose", "n2"): (["egress:loose", "downlink:rack-1", "ingress:n2"], 132_000),
+        ("n0", "n3"): (["egress:n0", "uplink:n0", "downlink:n3", "ingress:n3"], 133_000),
+        ("n0", "loose"): (["egress:n0", "uplink:n0", "ingress:loose"], 130_000),
+        ("loose", "n2"): (["egress:loose", "downlink:n2", "ingress:n2"], 132_000),
     }
     for (a, b), (path, latency) in expected.items():
         way = route(network, a, b)
@@ -44,6 +47,27 @@ def test_routes_over_the_switch_charge_the_pair_on_the_last_channel():
         assert way.propagation_ps == (0,) * (len(path) - 1) + (latency,)
         assert way.hops == (a, b)
         assert way.latency_ps == latency
+
+
+def test_oversubscribed_racks_share_lanes_in_turn():
+    network = switched(oversubscription=2)
+    assert names(network, route(network, "n0", "n3")) == ["egress:n0", "uplink:n0", "downlink:n2", "ingress:n3"]
+    assert names(network, route(network, "n1", "n2")) == ["egress:n1", "uplink:n0", "downlink:n2", "ingress:n2"]
+    assert names(network, route(network, "n3", "loose")) == ["egress:n3", "uplink:n2", "ingress:loose"]
+    assert names(network, route(network, "n0", "n1")) == ["egress:n0", "ingress:n1"]
+
+
+@pytest.mark.parametrize("rates", [(10, 10), (0.1, 40), (40, 0.1)])
+@pytest.mark.parametrize("nbytes", [1, 4096, 350_000_000_001])
+def test_racks_cost_no_time_without_oversubscription(rates, nbytes):
+    async def main():
+        protocol = hq.HyperFabricProtocol()
+        for place, gbps in enumerate(rates):
+            protocol.register_node(node(f"n{place}", gbps, 0, rack_position=f"rack-{place}-slot-1"))
+        protocol.register_node(node("a-slow-neighbour", 0.01, 0, rack_position="rack-0-slot-2"))
+        return await protocol.send_data(source="n0", destination="n1", data=hq.VirtualTensor((nbytes,), "int8"))
+
+    assert hq.run(main()).latency_ps == nbytes * 8000 / Fraction(str(min(rates)))
 
 
 def test_a_node_reaches_itself_over_no_channel():
@@ -227,3 +251,24 @@ def test_a_fat_tree_has_the_published_counts_and_path_diversity(k):
 def test_impossible_fat_trees_are_refused(k):
     with pytest.raises(InvalidValue):
         fat_tree(k)
+
+
+def test_a_thousand_nodes_in_racks_of_32_send_to_their_neighbours_in_seven_seconds():
+    async def main():
+        protocol = hq.HyperFabricProtocol()
+        for number in range(1024):
+            position = f"rack-{number // 32}-slot-{number % 32}"
+            protocol.register_node(node(f"gpu-{number:04d}", 400, 100, rack_position=position))
+        gradient = hq.VirtualTensor((175_000_000_000,), "float16")
+        return await asyncio.gather(
+            *[
+                protocol.send_data(
+                    source=f"gpu-{number:04d}", destination=f"gpu-{(number + 1) % 1024:04d}", data=gradient
+                )
+                for number in range(1024)
+            ]
+        )
+
+    results = hq.run(main())
+    assert len(results) == 1024
+    assert {each.latency_ps for each in results} == {7_000_000_100_000}

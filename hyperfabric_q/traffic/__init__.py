@@ -1,0 +1,1 @@
+"""Classical payloads: what is sent, how it is coded and sealed, and what it costs."""
