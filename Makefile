@@ -35,6 +35,9 @@ bench: $(STAMP)  ## the numbers in the documentation
 	$(BIN)/python benchmarks/ebits/ebits.py
 	$(BIN)/python benchmarks/scale/scale.py
 	$(BIN)/python benchmarks/start_up/start_up.py
+	$(BIN)/python benchmarks/scheduling/collectives.py
+	$(BIN)/python benchmarks/scheduling/send_data.py
+	$(BIN)/python benchmarks/scheduling/ml_routing.py
 
 docs: $(STAMP)  ## the documentation as HTML, examples executed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -65,6 +65,16 @@ def test_every_refusal_is_refused(tmp_path):
         assert f"    {name}: " in told
 
 
+def test_the_gradient_takes_its_time_and_the_example_says_what_half_a_millisecond_would_take(tmp_path):
+    told = output_of(ROOT / "examples" / "gradient_all_reduce.py", tmp_path)
+    assert "over 1024 nodes by ring: 13.9865327" in told
+    assert "endpoint bound, by any algorithm and without latency: 13.986328125 s" in told
+    assert "constraint_met = False" in told
+    assert "27,973 times too slow" in told
+    assert re.search(r"10 MB by ring: 0\.6\d+ ms, not met", told)
+    assert re.search(r"10 MB by halving_doubling: 0\.4\d+ ms, met", told)
+
+
 def test_every_example_has_a_test_here():
-    tested = {"main_job", "bring_your_own_circuit", "live_protocol", "limits_and_refusals"}
+    tested = {"main_job", "bring_your_own_circuit", "live_protocol", "limits_and_refusals", "gradient_all_reduce"}
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested

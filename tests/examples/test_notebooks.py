@@ -32,6 +32,7 @@ def test_a_notebook_runs_from_its_own_folder(path):
     resources = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
     assert shown(notebook)
+    assert "False" not in shown(notebook)  # what a notebook checks about itself
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
