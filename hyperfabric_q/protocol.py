@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -14,6 +14,7 @@ from hyperfabric_q.distribution.plan import Plan
 from hyperfabric_q.errors import HyperFabricWarning, InvalidValue
 from hyperfabric_q.execution.result import Result
 from hyperfabric_q.fabric import Fabric, FabricZone, Link, NodeSignature
+from hyperfabric_q.fabric.registered import Registered
 from hyperfabric_q.scheduling.admission import Verdict
 from hyperfabric_q.scheduling.faults import Fault
 from hyperfabric_q.scheduling.policy import Policy
@@ -36,22 +37,6 @@ if TYPE_CHECKING:
     from hyperfabric_q.pipeline import Circuit, Homes
 
 Value = TypeVar("Value")
-
-
-class Registered(Generic[Value]):
-    """The outcome of a registration: already done, and awaitable for callers who write ``await``."""
-
-    def __init__(self, value: Value) -> None:
-        """Hold what was registered."""
-        self.value = value
-
-    def __await__(self) -> Generator[None, None, Value]:
-        """Return the registered value at once, without suspending."""
-        yield from ()
-        return self.value
-
-    def __repr__(self) -> str:
-        return f"Registered({self.value!r})"
 
 
 class HyperFabricProtocol:
