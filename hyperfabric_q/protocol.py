@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from numpy.typing import ArrayLike
 
-from hyperfabric_q import pipeline, seeds
-from hyperfabric_q.distribution.plan import Plan
+from hyperfabric_q import seeds
 from hyperfabric_q.errors import HyperFabricWarning, InvalidValue
-from hyperfabric_q.execution.result import Result
 from hyperfabric_q.fabric import Fabric, FabricZone, Link, NodeSignature
 from hyperfabric_q.fabric.registered import Registered
+from hyperfabric_q.registry import late
 from hyperfabric_q.scheduling.admission import Verdict
 from hyperfabric_q.scheduling.faults import Fault
 from hyperfabric_q.scheduling.policy import Policy
@@ -34,6 +33,8 @@ from hyperfabric_q.traffic.transfer import TransferResult
 from hyperfabric_q.units import to_ns
 
 if TYPE_CHECKING:
+    from hyperfabric_q.distribution.plan import Plan
+    from hyperfabric_q.execution.result import Result
     from hyperfabric_q.pipeline import Circuit, Homes
 
 Value = TypeVar("Value")
@@ -491,9 +492,10 @@ class HyperFabricProtocol:
         self, circuit: Circuit, *, homes: Homes | None = None, verify: str = "auto", seed: int | None = None
     ) -> Plan:
         """Return a plan of ``circuit`` on the fabric as it stands; see ``hyperfabric_q.plan``."""
-        return pipeline.plan(
+        plan: Plan = late("protocol.plan")(
             circuit, self._exchange.ways.fabric, homes=homes, verify=verify, seed=self._seed if seed is None else seed
         )
+        return plan
 
     def run(self, circuit: Circuit, *, shots: int = 4096, noise: str = "fabric", seed: int | None = None) -> Result:
         """Return the result of planning and running ``circuit``."""

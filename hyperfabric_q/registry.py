@@ -74,6 +74,7 @@ class Registry(Generic[Member]):
 
 
 LATE: Final[dict[str, str]] = {
+    "protocol.plan": "hyperfabric_q.pipeline:plan",
     "plan.run": "hyperfabric_q.execution.run:run",
     "plan.draw": "hyperfabric_q.visual.text:draw_plan",
     "plan.html": "hyperfabric_q.visual.html:plan_html",

@@ -13,7 +13,9 @@ on the queue alone, so neither the order of submission within an instant nor any
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final, Protocol, TypeAlias
 
 from hyperfabric_q.errors import InternalError, InvalidValue
@@ -32,6 +34,7 @@ _PLANS: Final = (COMPLETE, ARRIVE)
 
 COMING, QUEUED, SENDING, SENT = Stage.COMING, Stage.QUEUED, Stage.SENDING, Stage.SENT
 canonical = Message.canonical
+_release_ps = attrgetter("release_ps")
 
 Event: TypeAlias = tuple[int, int, int, Any, int]
 """Time, phase, sequence number (which only keeps the heap from comparing what follows), subject, generation."""
@@ -68,6 +71,7 @@ class Kernel:
         self._heap: list[Event] = []
         self._sequence = 0
         self._submitted: list[Message] = []
+        self._later: deque[Message] = deque()
         self._rank = 0
         self._touched: dict[Server, None] = {}
         self._records = self.recorder.keeps
@@ -84,10 +88,13 @@ class Kernel:
     def submit(self, message: Message) -> None:
         """Take a message in; it is admitted, in canonical order, at the end of the present instant."""
         self.pending += 1
-        if message.release_ps > self.now_ps:
-            self._push(message.release_ps, SUBMIT, message, 0)
-        else:
+        if message.release_ps <= self.now_ps:
             self._submitted.append(message)
+        elif not self._later or message.release_ps >= self._later[-1].release_ps:
+            # Most programs submit in order of time: a queue then keeps the heap small.
+            self._later.append(message)
+        else:
+            self._push(message.release_ps, SUBMIT, message, 0)
 
     def at(self, time_ps: int, action: Callable[[], object]) -> None:
         """Call ``action`` when the clock reaches ``time_ps``, before that instant's arrivals."""
@@ -146,6 +153,8 @@ class Kernel:
             else:
                 break
         time_ps = heap[0][0] if heap else None
+        if self._later and (time_ps is None or self._later[0].release_ps < time_ps):
+            time_ps = self._later[0].release_ps
         return time_ps if self.faults is None else self.faults.following(time_ps)
 
     def advance(self, until_ps: int) -> None:
@@ -160,12 +169,13 @@ class Kernel:
         Call it between two steps, for what has met nothing else until now. Whatever else is still to happen in this
         instant comes after that, as it would have: it was submitted later.
         """
-        now, others = self.now_ps, self._heap
-        self._heap, self.now_ps = [], from_ps
+        now, others, later = self.now_ps, self._heap, self._later
+        self._heap, self._later, self.now_ps = [], deque(), from_ps
         begin()
         self.advance(now)
         self._heap += others
         heapq.heapify(self._heap)
+        self._later = deque(sorted([*self._later, *later], key=_release_ps))
 
     def run(self) -> None:
         """Let everything happen that is under way."""
@@ -184,6 +194,8 @@ class Kernel:
             self.faults.act(now - 1)
         while True:
             self._drain(now)
+            while self._later and self._later[0].release_ps == now:
+                self._submitted.append(self._later.popleft())
             if self._submitted:
                 self._admit()
             if self.faults is not None:
@@ -231,6 +243,7 @@ class Kernel:
     def _admit(self) -> None:
         """Give the messages of this instant their ranks in canonical order, and put them at their first channel."""
         batch, self._submitted = self._submitted, []
+        alone = len(batch) == 1 and self.faults is None
         if len(batch) > 1:
             batch.sort(key=canonical)
         for message in batch:
@@ -243,7 +256,12 @@ class Kernel:
                 self.recorder.submitted(message)
             part = Part(message, 0, 0, message.nbytes)
             message.head = part
-            self._enqueue(self.servers[message.path[0]], part)
+            server = self.servers[message.path[0]]
+            if alone and server.takes_at_once(message):
+                part.queued_ps = self.now_ps
+                self._begin(server, part)
+            else:
+                self._enqueue(server, part)
 
     def _enqueue(self, server: Server, part: Part) -> None:
         part.stage = QUEUED
@@ -337,7 +355,8 @@ class Kernel:
             part.end = end
             message.preemptions += 1
         self._leave(server, part, cut=False)
-        self._touched[server] = None
+        if not server.idle:
+            self._touched[server] = None
         hop = part.hop
         if hop + 1 == len(message.path):
             self._push(now + message.delays[hop], DELIVER, part, 0)

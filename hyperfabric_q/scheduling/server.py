@@ -121,6 +121,14 @@ class Server:
         """Whether nothing waits."""
         return not self._strict and not self._bulk_waiting
 
+    def takes_at_once(self, message: Message) -> bool:
+        """Whether a message that arrives alone would be picked at once, so that it need not queue.
+
+        Bulk classes queue all the same: their round robin counts.
+        """
+        strict = self._policy.fifo or message.priority_class < self._first_bulk
+        return strict and self.sending is None and self.up and not self._strict and not self._bulk_waiting
+
     def pick(self) -> Part | None:
         """Take the part to send next out of its queue; None when nothing waits."""
         strict = self._strict
