@@ -71,8 +71,7 @@ class Result:
 
     Attributes:
         counts: shots per outcome of the user's own classical registers, the most frequent first; keys in Qiskit's
-            order: last register first, spaces between registers, bit 0 of each register on the right. A circuit
-                without
+            order: last register first, spaces between registers, bit 0 of each register on the right. A circuit without
             measurements is measured at its end into a register "meas". A plain dict, for Qiskit's own functions.
         registers: name and size of each register in ``counts``, first register first.
         shots: how many.
