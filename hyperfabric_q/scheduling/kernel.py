@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -145,16 +145,16 @@ class Kernel:
         """When something will happen next; None when nothing is under way."""
         if self._submitted:
             return self.now_ps
-        heap = self._heap
+        heap, later = self._heap, self._later
+        time_ps = None
         while heap:
-            _, phase, _, subject, generation = heap[0]
-            if phase in _PLANS and subject.generation != generation:
-                heapq.heappop(heap)
-            else:
+            time_ps, phase, _, subject, generation = heap[0]
+            if phase not in _PLANS or subject.generation == generation:
                 break
-        time_ps = heap[0][0] if heap else None
-        if self._later and (time_ps is None or self._later[0].release_ps < time_ps):
-            time_ps = self._later[0].release_ps
+            heapq.heappop(heap)
+            time_ps = None
+        if later and (time_ps is None or later[0].release_ps < time_ps):
+            time_ps = later[0].release_ps
         return time_ps if self.faults is None else self.faults.following(time_ps)
 
     def advance(self, until_ps: int) -> None:
@@ -204,14 +204,20 @@ class Kernel:
             if not touched:
                 return True
             self._touched = {}
-            for server in touched:
-                if server.sending is None:
-                    if server.up:
-                        part = server.pick()
-                        if part is not None:
-                            self._begin(server, part)
-                    elif self.faults is not None:
-                        self.faults.stranded(server)
+            self._dispatch(touched)
+            if not (self._heap and self._heap[0][0] == now) and not self._submitted and self.faults is None:
+                return True
+
+    def _dispatch(self, touched: Iterable[Server]) -> None:
+        """Let every idle server among ``touched`` pick its next part."""
+        for server in touched:
+            if server.sending is None:
+                if server.up:
+                    part = server.pick()
+                    if part is not None:
+                        self._begin(server, part)
+                elif self.faults is not None:
+                    self.faults.stranded(server)
 
     def _drain(self, now: int) -> None:
         """Let every event of this instant happen."""
@@ -224,8 +230,9 @@ class Kernel:
             elif phase == DELIVER:
                 message = subject.message
                 message.missing -= subject.end - subject.first
-                if message.missing == 0 and not message.cancelled:
-                    self._arrived(message)
+                whole = message.missing == 0 and not message.cancelled
+                if whole and (self.faults is None or self.faults.passes(message)):
+                    self.arrive(message)
             elif phase == ARRIVE:
                 if subject.generation == generation:
                     self._enqueue(servers[subject.message.path[subject.hop]], subject)
@@ -389,11 +396,6 @@ class Kernel:
                 return
             part.message.head = rest
         self._enqueue(server, rest)
-
-    def _arrived(self, message: Message) -> None:
-        """All bytes of a message are in."""
-        if self.faults is None or self.faults.passes(message):
-            self.arrive(message)
 
     # --------------------------------------------------------------------------------------------------- shortening
 
