@@ -73,7 +73,8 @@ def test_a_guarantee_is_kept_on_the_clock():
         return max(found), worst
 
     seen, worst = hq.run(main())
-    assert 0.4 * worst < seen <= worst
+    assert seen == 10 * 200 + 25  # ten frames of 125 B at 5 Gb/s, released together, and the latency
+    assert seen <= worst
 
 
 def test_bad_flows_are_refused():
