@@ -5,6 +5,9 @@ from hyperfabric_q.fabric.fat_tree import fat_tree
 from hyperfabric_q.fabric.link import Link, werner
 from hyperfabric_q.fabric.node import HardwareType, NodeSignature
 from hyperfabric_q.fabric.presets import Preset, link_preset, link_presets, node_preset, node_presets
+from hyperfabric_q.fabric.q_fly import q_fly
+from hyperfabric_q.fabric.quantum_fat_tree import quantum_fat_tree
+from hyperfabric_q.fabric.switch_star import switch_star
 from hyperfabric_q.fabric.zone import FabricZone, IsolationLevel, ZoneType
 
 __all__ = [
@@ -21,5 +24,8 @@ __all__ = [
     "link_presets",
     "node_preset",
     "node_presets",
+    "q_fly",
+    "quantum_fat_tree",
+    "switch_star",
     "werner",
 ]

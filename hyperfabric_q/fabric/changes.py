@@ -72,7 +72,7 @@ def _link_followers(link: Link, changes: Mapping[str, Any]) -> dict[str, Any]:
     elif "pair_fidelity" in incoming:
         follow["pair_weights"] = _rescaled(link, incoming["pair_fidelity"]) if biased else None
         if incoming["pair_fidelity"] is None:
-            follow["pair_rate_hz"] = None
+            follow |= {"pair_rate_hz": None, "pair_attempt_ns": None, "pair_channel": "dedicated"}
     return follow
 
 

@@ -63,6 +63,7 @@ class NodeTable(_Table):
     readout_ns: float | None = None
     reset_ns: float | None = None
     feedforward_ns: float | None = None
+    reconfiguration_ns: float | None = None
 
 
 class LinkTable(_Table):
@@ -77,6 +78,8 @@ class LinkTable(_Table):
     pair_rate_hz: float | None = None
     pair_weights: list[float] | None = None
     preset: str | None = None
+    pair_attempt_ns: float | None = None
+    pair_channel: str | None = None
 
 
 class ZoneTable(_Table):

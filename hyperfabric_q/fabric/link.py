@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
-from hyperfabric_q.errors import InvalidValue
+from hyperfabric_q.errors import InvalidValue, nearest
 from hyperfabric_q.fabric import fields
 from hyperfabric_q.fabric.presets import link_preset
 from hyperfabric_q.fabric.written import shown
@@ -17,6 +17,12 @@ Weights = tuple[float, float, float, float]
 
 LEAST_FIDELITY: Final = 0.25
 """The fidelity of the maximally mixed two-qubit state; below it, another Bell state is meant."""
+
+SHORTEST_ATTEMPT_NS: Final = 1e-3
+"""One tick of the picosecond clock."""
+
+PAIR_CHANNELS: Final = ("dedicated", "shared")
+"""Where attempts happen: on a line of their own, or on the one that classical bytes take."""
 
 _TOLERANCE: Final = 1e-9
 
@@ -42,9 +48,13 @@ class Link:
         pair_weights: Bell-diagonal weights (pI, pX, pY, pZ) of a fresh pair over (Φ⁺, Ψ⁺, Ψ⁻, Φ⁻), which is the Pauli
             error on one half; by default those of the Werner state of ``pair_fidelity``.
         preset: the name of published figures to start from; a field given beside it wins.
+        pair_attempt_ns: duration of one attempt to make a pair; None = decided from rate and light
+            (``hyperfabric_q.entanglement.routes``). Attempts and rate together state the success probability.
+        pair_channel: ``dedicated``, or ``shared``: attempts take the line of classical bytes from ``a`` to ``b``.
 
     Raises:
-        InvalidValue: a field breaks its rule, both ends are one node, or the latency is shorter than light allows.
+        InvalidValue: a field breaks its rule, both ends are one node, the latency is shorter than light allows, or
+            more pairs are heralded than attempts are made.
         UnknownName: no preset has that name.
     """
 
@@ -58,12 +68,15 @@ class Link:
     pair_rate_hz: float | None = None
     pair_weights: Weights | None = None
     preset: str | None = None
+    pair_attempt_ns: float | None = None
+    pair_channel: str = "dedicated"
 
     def __post_init__(self) -> None:
         self._order_ends()
         self._fill_from_preset()
         self._check_classical()
         self._check_quantum()
+        self._check_attempts()
 
     def __repr__(self) -> str:
         return shown(self)
@@ -161,6 +174,45 @@ class Link:
                     rule=f"{owner} makes no Bell pairs as long as pair_fidelity is not given",
                     remedy="Give pair_fidelity as well.",
                 )
+
+    def _check_attempts(self) -> None:
+        put, owner = object.__setattr__, f"link {self.label!r}"
+        put(self, "pair_channel", _channel(self.pair_channel, owner))
+        if self.pair_attempt_ns is not None:
+            least, most = SHORTEST_ATTEMPT_NS, fields.LONGEST_NS
+            ns = fields.number("pair_attempt_ns", self.pair_attempt_ns, owner, least=least, most=most, unit="ns")
+            put(self, "pair_attempt_ns", ns)
+        stated = (("pair_attempt_ns", self.pair_attempt_ns, None), ("pair_channel", self.pair_channel, "dedicated"))
+        for name, value, silent in stated:
+            if self.pair_fidelity is None and value != silent:
+                raise InvalidValue(
+                    field=name,
+                    value=value,
+                    rule=f"{owner} makes no Bell pairs as long as pair_fidelity is not given",
+                    remedy="Give pair_fidelity as well.",
+                )
+        if self.pair_attempt_ns is None or self.pair_rate_hz is None:
+            return
+        success = self.pair_rate_hz * self.pair_attempt_ns / 1e9
+        if success > 1 + _TOLERANCE:
+            raise InvalidValue(
+                field="pair_attempt_ns",
+                value=self.pair_attempt_ns,
+                rule=f"{owner} heralds {self.pair_rate_hz:g} pairs/s, which would be {success:.6g} of each attempt",
+                remedy=f"Give at most {1e9 / self.pair_rate_hz:.6g} ns, or a lower pair_rate_hz.",
+            )
+
+
+def _channel(value: object, owner: str) -> str:
+    if isinstance(value, str) and value in PAIR_CHANNELS:
+        return str.__str__(value)
+    close = nearest(value, PAIR_CHANNELS) if isinstance(value, str) else None
+    raise InvalidValue(
+        field="pair_channel",
+        value=value,
+        rule=f"{owner} makes its pairs on a channel that is 'dedicated' or 'shared'",
+        remedy=f"Did you mean {close!r}?" if close else "",
+    )
 
 
 def _weights(value: object, owner: str) -> Weights:

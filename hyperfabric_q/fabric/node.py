@@ -34,7 +34,7 @@ BACKEND_BANDWIDTH_GBPS: Final = 10.0
 
 BACKEND_LATENCY_NS: Final = 100.0
 
-_DURATIONS_NS: Final = ("gate_1q_ns", "gate_2q_ns", "readout_ns", "reset_ns", "feedforward_ns")
+_DURATIONS_NS: Final = ("gate_1q_ns", "gate_2q_ns", "readout_ns", "reset_ns", "feedforward_ns", "reconfiguration_ns")
 _COHERENCE_US: Final = ("quantum_coherence_time_us", "t1_us", "t2_us")
 _ERRORS: Final = ("gate_error_1q", "gate_error_2q", "readout_error")
 _COUNTS: Final = (
@@ -59,7 +59,7 @@ class NodeSignature:
         rack_position: free text.
         physical_location: free text.
         quantum_coherence_time_us: coherence time of a stored qubit, µs: the figure that deadlines are set by.
-        photonic_channels: number of optical channels.
+        photonic_channels: number of optical channels, on each of which attempts at a Bell pair can be made.
         neuromorphic_neurons: number of neurons.
         metadata: any JSON-able mapping without None; an immutable copy is kept, its lists as tuples.
         communication_qubits: qubits that are reserved for Bell pairs; None = no limit, 0 = the node has none.
@@ -74,6 +74,7 @@ class NodeSignature:
         readout_ns: duration of a measurement, ns.
         reset_ns: duration of a reset, ns.
         feedforward_ns: from a measured bit to the gate that depends on it, within the node, ns.
+        reconfiguration_ns: how long a photonic switch needs to turn to another pair of nodes, ns.
 
     Raises:
         InvalidValue: a field breaks its rule.
@@ -103,6 +104,7 @@ class NodeSignature:
     readout_ns: float | None = None
     reset_ns: float | None = None
     feedforward_ns: float | None = None
+    reconfiguration_ns: float | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__

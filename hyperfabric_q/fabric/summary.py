@@ -16,6 +16,10 @@ _NODE_HEAD: Final = ("node", "hardware", "data qubits", "comm. qubits", "2q erro
 _LINK_HEAD: Final = ("link", "pair fidelity", "pairs/s", "latency ns", "Gb/s", "preset")
 _ZONE_HEAD: Final = ("zone", "type", "isolation", "members")
 
+# Few fabrics state these, so they get a column only where one does.
+_NODE_RARE: Final = (("channels", "photonic_channels"), ("turns in ns", "reconfiguration_ns"))
+_LINK_RARE: Final = (("attempt ns", "pair_attempt_ns"),)
+
 Table = tuple[tuple[str, ...], list[tuple[str, ...]], int]
 
 
@@ -58,12 +62,26 @@ def _headline(name: str, nodes: Sequence[NodeSignature], links: Sequence[Link], 
 def _tables(nodes: Sequence[NodeSignature], links: Sequence[Link], zones: Sequence[FabricZone]) -> list[Table]:
     tables: list[Table] = []
     if nodes:
-        tables.append((_NODE_HEAD, [_node_row(node) for node in nodes[:MOST_ROWS]], max(0, len(nodes) - MOST_ROWS)))
+        tables.append(_with_rare(_NODE_HEAD, [_node_row(node) for node in nodes[:MOST_ROWS]], nodes, _NODE_RARE))
     if links:
-        tables.append((_LINK_HEAD, [_link_row(link) for link in links[:MOST_ROWS]], max(0, len(links) - MOST_ROWS)))
+        tables.append(_with_rare(_LINK_HEAD, [_link_row(link) for link in links[:MOST_ROWS]], links, _LINK_RARE))
     if zones:
         tables.append((_ZONE_HEAD, [_zone_row(zone) for zone in zones[:MOST_ROWS]], max(0, len(zones) - MOST_ROWS)))
     return tables
+
+
+def _with_rare(
+    head: tuple[str, ...],
+    rows: list[tuple[str, ...]],
+    parts: Sequence[NodeSignature] | Sequence[Link],
+    rare: Sequence[tuple[str, str]],
+) -> Table:
+    for title, name in rare:
+        stated = [getattr(part, name) for part in parts]
+        if any(value is not None for value in stated):
+            head = (*head, title)
+            rows = [(*row, _figure(value)) for row, value in zip(rows, stated, strict=False)]
+    return head, rows, max(0, len(parts) - MOST_ROWS)
 
 
 def _node_row(node: NodeSignature) -> tuple[str, ...]:
@@ -76,7 +94,8 @@ def _node_row(node: NodeSignature) -> tuple[str, ...]:
 
 def _link_row(link: Link) -> tuple[str, ...]:
     figures = (link.pair_fidelity, link.pair_rate_hz, link.latency_ns, link.bandwidth_gbps)
-    return link.label, *(_figure(each) for each in figures), link.preset or "-"
+    name = link.label if link.pair_channel == "dedicated" else f"{link.label} ({link.pair_channel})"
+    return name, *(_figure(each) for each in figures), link.preset or "-"
 
 
 def _zone_row(zone: FabricZone) -> tuple[str, ...]:

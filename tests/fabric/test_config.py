@@ -82,6 +82,7 @@ def fabrics(draw):
             t1_us=draw(maybe(st.floats(5e6, 1e9))),
             t2_us=draw(maybe(st.floats(1e-3, 1e7))),
             gate_error_2q=draw(maybe(st.floats(0, 1))),
+            reconfiguration_ns=draw(maybe(st.floats(0, 1e9))),
             metadata=draw(METADATA),
         )
         for each in ids
@@ -104,11 +105,17 @@ def fabrics(draw):
 
 
 def _link(draw, a, b):
-    kind = draw(st.sampled_from(["classical", "werner", "weights", "preset"]))
+    kind = draw(st.sampled_from(["classical", "werner", "attempts", "weights", "preset"]))
     fidelity = draw(st.floats(0.25, 1))
     rows = {
         "classical": {"bandwidth_gbps": draw(maybe(st.floats(1, 1e3))), "distance_m": draw(maybe(st.floats(0, 1e6)))},
         "werner": {"pair_fidelity": fidelity, "pair_rate_hz": draw(maybe(st.floats(1e-3, 1e6)))},
+        "attempts": {
+            "pair_fidelity": fidelity,
+            "pair_rate_hz": draw(maybe(st.floats(1e-3, 1e6))),
+            "pair_attempt_ns": draw(st.floats(1e-3, 1e3)),
+            "pair_channel": draw(st.sampled_from(["dedicated", "shared"])),
+        },
         "weights": {"pair_weights": (fidelity, 1 - fidelity, 0.0, 0.0)},
         "preset": {"preset": draw(st.sampled_from(["ideal", "ion_oxford_2025", "nv_delft_2018"]))},
     }
@@ -154,6 +161,9 @@ def test_a_file_is_read_with_its_presets_and_defaults():
         ("pair_fidelity = 0.9", "pair_fidelity = 0.2", 21, "at least 0.25"),
         ("pair_fidelity = 0.9", "pair_weights = [\n0.9,\n'x', 0, 0]", 23, "a number"),
         ("pair_fidelity = 0.9", "distance_m = 1000\nlatency_ns = 3", 22, "light"),
+        ("pair_fidelity = 0.9", "pair_fidelity = 0.9\npair_channel = 'sharde'", 22, "Did you mean 'shared'"),
+        ("pair_fidelity = 0.9", "pair_fidelity = 0.9\npair_attempt_ns = 0", 22, "at least 0.001"),
+        ("pair_fidelity = 0.9", "pair_attempt_ns = 5", 21, "pair_fidelity"),
         ("[[zones]]", "[[links]]\na = 'b'\nb = 'a'\n[[zones]]", 23, "exists already"),
         ("[[zones]]", "[[zone]]", 23, "Did you mean 'zones'"),
         ('members = ["a"]', 'members = ["x"]', 26, "no node is called 'x'"),

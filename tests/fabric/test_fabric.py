@@ -294,6 +294,18 @@ def test_the_repr_of_a_small_fabric_evaluates_back_and_a_large_one_is_short(pair
     assert len(repr(Fabric.full([1] * 30))) < 100
 
 
+def test_summary_shows_how_pairs_are_made_where_that_is_stated(pair):
+    assert "attempt ns" not in pair.summary()
+    stated = pair.replace("links.*", pair_attempt_ns=125, pair_channel="shared")
+    stated = stated.replace("nodes.a", photonic_channels=8, reconfiguration_ns=777)
+    assert all(text in stated.summary() for text in ("attempt ns", "125", "a--b (shared)", "channels", "777"))
+
+
+def test_a_link_that_stops_making_pairs_loses_what_only_pairs_need(pair):
+    stated = pair.replace("links.*", pair_attempt_ns=125, pair_rate_hz=5, pair_channel="shared")
+    assert stated.replace("links.*", pair_fidelity=None).links[0] == Link("a", "b")
+
+
 def test_summary_and_html_name_every_part_and_escape_text(pair):
     fabric = Fabric(nodes=pair.nodes, links=pair.links, name="<b>&")
     assert "a--b" in fabric.summary()

@@ -11,7 +11,7 @@ from hyperfabric_q.errors import InvalidValue, UnknownName
 from hyperfabric_q.fabric import Link, werner
 
 MODEST = settings(deadline=None, derandomize=True, max_examples=150)
-NUMERIC = ("bandwidth_gbps", "latency_ns", "distance_m", "pair_fidelity", "pair_rate_hz")
+NUMERIC = ("bandwidth_gbps", "latency_ns", "distance_m", "pair_fidelity", "pair_rate_hz", "pair_attempt_ns")
 NEVER = (float("nan"), float("inf"), float("-inf"), -1, True, "5", [5], 10**400)
 
 
@@ -127,6 +127,37 @@ def test_weights_and_fidelity_must_agree():
     assert Link("a", "b", pair_fidelity=0.9, pair_weights=weights).pair_weights == weights
     with pytest.raises(InvalidValue, match="must equal"):
         Link("a", "b", pair_fidelity=0.8, pair_weights=weights)
+
+
+def test_attempts_belong_to_quantum_links():
+    link = Link("a", "b", pair_fidelity=0.9, pair_attempt_ns=5, pair_channel="shared")
+    assert (link.pair_attempt_ns, link.pair_channel) == (5, "shared")
+    assert eval(repr(link)) == link  # noqa: S307
+    assert Link("a", "b", pair_fidelity=0.9).pair_channel == "dedicated"
+    for field, value in (("pair_attempt_ns", 5), ("pair_channel", "shared")):
+        with pytest.raises(InvalidValue, match="pair_fidelity") as caught:
+            Link("a", "b", **{field: value})
+        assert caught.value.field == field
+
+
+@pytest.mark.parametrize("value", ["Shared", "", None, 7, ["shared"], True])
+def test_a_pair_channel_is_dedicated_or_shared(value):
+    with pytest.raises(InvalidValue) as caught:
+        Link("a", "b", pair_fidelity=0.9, pair_channel=value)
+    assert caught.value.field == "pair_channel"
+
+
+def test_no_more_pairs_are_heralded_than_attempts_are_made():
+    assert Link("a", "b", pair_fidelity=0.9, pair_rate_hz=182, pair_attempt_ns=1e9 / 182).pair_rate_hz == 182
+    with pytest.raises(InvalidValue, match="at most 1000 ns") as caught:
+        Link("a", "b", pair_fidelity=0.9, pair_rate_hz=1e6, pair_attempt_ns=1001)
+    assert caught.value.field == "pair_attempt_ns"
+
+
+@pytest.mark.parametrize("attempt", [0, 9.9e-4, 1e17])
+def test_an_attempt_takes_at_least_a_picosecond(attempt):
+    with pytest.raises(InvalidValue):
+        Link("a", "b", pair_fidelity=0.9, pair_attempt_ns=attempt)
 
 
 def test_a_preset_fills_what_is_not_given():

@@ -22,6 +22,7 @@ NUMBERS_FROM_ZERO = (
     "readout_ns",
     "reset_ns",
     "feedforward_ns",
+    "reconfiguration_ns",
 )
 PROBABILITIES = ("gate_error_1q", "gate_error_2q", "readout_error")
 COUNTS_FROM_ZERO = ("communication_qubits", "photonic_channels", "neuromorphic_neurons")

@@ -39,6 +39,14 @@ def _check_provenance(preset, name):
     assert set(preset.unchecked) <= {*preset.fields, "year"}
 
 
+def test_what_was_simulated_is_not_called_measured():
+    for name in link_presets:
+        preset = link_preset(name)
+        if "simulated" in preset.note or "better than today" in preset.note:
+            assert preset.kind == "projected", name
+    assert {link_preset(name).kind for name in link_presets} == {"measured", "projected", "ideal"}
+
+
 def test_a_misspelt_preset_names_the_nearest_one():
     with pytest.raises(UnknownName, match="ion_oxford_2025"):
         link_preset("ion_oxford_2052")
