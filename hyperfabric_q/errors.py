@@ -11,7 +11,8 @@
     │  ├─ UnsupportedOperation        a valid instruction that we cannot distribute
     │  ├─ FabricRejected              a fabric file with a fault, named with its line
     │  ├─ FileUnreadable              a file that is missing or is not what it should be
-    │  └─ BusyFabric                  a call that must not be made while an event loop runs
+    │  ├─ BusyFabric                  a call that must not be made while an event loop runs
+    │  └─ PairSpent                   a Bell pair or a quantum state that is used a second time
     ├─ Infeasible                     no solution exists on this fabric
     │  ├─ NotEnoughQubits
     │  ├─ NotEnoughCommunicationQubits
@@ -19,9 +20,11 @@
     │  ├─ NoRoute                     two groups of nodes that no classical channel joins
     │  ├─ DeadlineImpossible          a latency constraint below what an idle fabric needs
     │  ├─ NotEnoughMemory             a payload larger than the memory of its destination
-    │  └─ EntanglementUnavailable     a transfer that demands entanglement which its ends cannot share
+    │  ├─ EntanglementUnavailable     a transfer that demands entanglement which its ends cannot share
+    │  └─ FidelityUnreachable         a fidelity that no swapping and purifying reaches on this hardware
     ├─ MissingDependency (ImportError) an optional package that is not installed
     ├─ DeadlineMissed                 bytes that arrived, but later than they had to
+    ├─ EntanglementMissed             Bell pairs that were not there when they had to be
     ├─ Undeliverable                  bytes that did not arrive
     ├─ VirtualDeadlock                every task waits for something that nothing will bring about
     ├─ SimulationRefused              too large for the simulator that was asked for
@@ -197,6 +200,17 @@ class BusyFabric(InputError):
         return f"{self.asked}: {self.found}. {self.remedy}"
 
 
+@dataclass(eq=False, kw_only=True)
+class PairSpent(InputError):
+    """A Bell pair, or a quantum state, that was used up before; ``fate`` is how."""
+
+    what: str
+    fate: str
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot be used again: it was {self.fate}. Ask for a new one; neither can be copied."
+
+
 # ------------------------------------------------------------------------------------------------------ no solution
 
 
@@ -331,6 +345,20 @@ class EntanglementUnavailable(Infeasible):
 
 
 @dataclass(eq=False, kw_only=True)
+class FidelityUnreachable(Infeasible):
+    """A fidelity above what links, memories and local operations allow, decided before any attempt is spent."""
+
+    asked: float
+    reachable: float
+    reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        end = f" {self.remedy}" if self.remedy else ""
+        return f"fidelity {self.asked:.9g} was asked; {self.reachable:.6g} can be reached: {self.reason}.{end}"
+
+
+@dataclass(eq=False, kw_only=True)
 class MissingDependency(HyperFabricError, ImportError):
     """An optional package that is not installed; ``extra`` is what brings it."""
 
@@ -371,6 +399,23 @@ class DeadlineMissed(HyperFabricError):
         return (
             f"from {self.source!r} to {self.destination!r} within {self.constraint_ns:.12g} ns: it took "
             f"{self.latency_ns:.12g} ns. The attribute 'result' holds the receipt, which says where the time went."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class EntanglementMissed(HyperFabricError):
+    """Bell pairs that were not there by the deadline; ``pairs`` are the ones that were, and are the caller's."""
+
+    a: str
+    b: str
+    asked: int
+    deadline_ns: float
+    pairs: tuple[object, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.asked} pair(s) between {self.a!r} and {self.b!r} within {self.deadline_ns:.12g} ns: "
+            f"{len(self.pairs)} came in time. Allow more time, ask for less fidelity, or raise the link's rate."
         )
 
 
