@@ -41,7 +41,7 @@ CHANNELS = 64
 GBPS = 100
 DELAY_PS = 100_000
 STRICT = Policy(first_bulk=CLASSES, last_capped=-1)
-REPEATS = 5
+REPEATS = 9
 
 
 class Item(NamedTuple):
@@ -91,10 +91,11 @@ def by_kernel(case: Case, asked: list[Item]) -> list[int]:
     for _ in range(2 * CHANNELS):
         kernel.add(line(case))
     messages = []
+    delays = (DELAY_PS,) * case.hops
     for rank, item in enumerate(asked):
         message = Message(
             path=item.path,
-            delays=(DELAY_PS,) * case.hops,
+            delays=delays,
             nbytes=item.nbytes,
             priority_class=item.kind,
             release_ps=item.release_ps,

@@ -17,6 +17,7 @@ from typing import Final
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.scheduling.channel import BITS_PER_BYTE_IN_PS, Channel
 from hyperfabric_q.scheduling.policy import CLASSES, Policy
+from hyperfabric_q.units import to_ns
 
 ONCE: Final = 1 << 62
 """The period of what is sent only once."""
@@ -395,7 +396,7 @@ def answer(
             fix = f"if the registered flows are all the traffic{classes}"
         else:
             verdict = Verdict.BEST_EFFORT
-            known = "no bound is known" if worst is None else f"it may take {worst} ps"
+            known = "no bound is known" if worst is None else f"it may take {to_ns(worst):.12g} ns"
             fix = f"{known} beside the registered flows"
     return Answer(
         verdict=verdict,
@@ -413,10 +414,11 @@ def _fix(flow: PeriodicFlow, crossed: Sequence[Channel], left_ps: int, needed: F
     """The smallest change that makes an infeasible request feasible, in words."""
     if needed is None:
         longest = max(range(len(crossed)), key=lambda hop: flow.delays[hop])
+        by = f" by more than {to_ns(-left_ps):.12g} ns" if left_ps else ""
         return (
-            f"Propagation alone takes {sum(flow.delays)} ps. Allow more time, or shorten the path by more than "
-            f"{-left_ps} ps; its longest hop is {crossed[longest].source} -> {crossed[longest].target} "
-            f"with {flow.delays[longest]} ps."
+            f"Propagation alone takes {to_ns(sum(flow.delays)):.12g} ns. Allow more time, or shorten the path{by}; its "
+            f"longest hop is {crossed[longest].source} -> {crossed[longest].target} with "
+            f"{to_ns(flow.delays[longest]):.12g} ns."
         )
     slow = [each for each in crossed if each.ps_per_byte * needed > BITS_PER_BYTE_IN_PS]
     named = ", ".join(f"{each.source} -> {each.target}" for each in slow)

@@ -34,7 +34,7 @@ class Channel:
     store_and_forward: bool = True
 
     def __post_init__(self) -> None:
-        if self.ps_per_byte <= 0:
+        if self.ps_per_byte.numerator <= 0:
             raise InvalidValue(field="ps_per_byte", value=self.ps_per_byte, rule="a byte takes some time on a channel")
         if self.chunk < 1:
             raise InvalidValue(field="chunk", value=self.chunk, rule="a chunk has at least one byte")

@@ -287,16 +287,25 @@ def _arrival(evidence: _Evidence, case: _Case) -> Iterator[Violation]:
 
 
 def _given_up(evidence: _Evidence, case: _Case) -> Iterator[Violation]:
-    """What is given up stops at its first channel by the next chunk boundary."""
+    """What is given up stops at its first channel at the next boundary, or is at its end before that."""
     if not case.endings:
         return
     channel = evidence.channels[case.facts.path[0]]
+    unit = _unit(evidence, case, 0)
     time_ps = case.endings[0].time_ps
     for each in case.hops[0]:
+        size = each.end - each.first
         if each.begun_ps > time_ps:
             yield _of(each, "conservation", f"it was given up at {time_ps}")
-        elif time_ps < each.ended_ps and each.end - each.first > boundary(channel, each, time_ps):
-            yield _of(each, "boundary", f"it was given up at {time_ps} and goes on past the next chunk boundary")
+        elif time_ps < each.ended_ps and size > boundary(channel, each, unit, time_ps):
+            yield _of(each, "boundary", f"it was given up at {time_ps} and goes on past the next boundary")
+        elif time_ps < each.ended_ps and size % unit and each.end < case.facts.nbytes and not each.cut:
+            yield _of(each, "boundary", f"it was given up at {time_ps} and stops before the next boundary")
+
+
+def _unit(evidence: _Evidence, case: _Case, hop: int) -> int:
+    """After how many bytes a message may be interrupted at a hop."""
+    return case.facts.grain or evidence.channels[case.facts.path[hop]].chunk
 
 
 # --------------------------------------------------------------------------------------------------- what waited when
@@ -323,7 +332,8 @@ def _wait(evidence: _Evidence, case: _Case, hop: int, before: Service | None, se
     source: Service | None = None
     if served is None:
         limit = facts.nbytes if hop == 0 else max((each.end for each in case.hops[hop - 1]), default=0)
-        gone = ended_ps is not None and (case.torn or (hop == 0 and before is not None and before.ended_ps >= ended_ps))
+        stopped = hop == 0 and before is not None and ended_ps is not None and before.ended_ps >= ended_ps
+        gone = stopped or (case.torn and hop > 0)
         if first >= limit or gone:
             return None
         until_ps = ended_ps if hop == 0 else None
@@ -344,6 +354,8 @@ def _wait(evidence: _Evidence, case: _Case, hop: int, before: Service | None, se
         since, tie = until_ps or 0, 2
     elif before is not None and (source is None or source.first != first):
         since, tie = before.ended_ps, 0
+    # What was interrupted before it was cancelled was interrupted for something else.
+    given_up = served is not None and ended_ps is not None and (case.torn or ended_ps <= served.ended_ps)
     fragment = source is not None and served is not None and source.end == served.end
     return Waiting(
         message=facts.message,
@@ -353,7 +365,8 @@ def _wait(evidence: _Evidence, case: _Case, hop: int, before: Service | None, se
         since=(since, tie, order),
         until_ps=until_ps,
         served=served,
-        whole=served is not None and (served.end == facts.nbytes or fragment or ended_ps is not None),
+        whole=served is not None and (served.end == facts.nbytes or fragment or given_up),
+        unit=_unit(evidence, case, hop),
     )
 
 

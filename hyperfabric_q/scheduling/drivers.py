@@ -18,6 +18,7 @@ the work is done.
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -25,6 +26,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 from hyperfabric_q.errors import BusyFabric, InvalidValue, VirtualDeadlock
+from hyperfabric_q.fabric.fields import is_number
 from hyperfabric_q.scheduling.kernel import Kernel
 from hyperfabric_q.scheduling.message import Message
 from hyperfabric_q.units import PS_PER_S
@@ -270,7 +272,7 @@ def run(main: Coroutine[Any, Any, T], *, until_ms: float | None = None) -> T | N
         until_ms: stop at this virtual time, cancelling every task; the result is then None.
 
     Raises:
-        InvalidValue: ``main`` is not a coroutine, or ``until_ms`` is not positive.
+        InvalidValue: ``main`` is not a coroutine, or ``until_ms`` is not positive and finite.
         BusyFabric: called while an event loop is running; ``await`` the coroutine there.
         VirtualDeadlock: every task waits for something that nothing will bring about.
     """
@@ -280,9 +282,9 @@ def run(main: Coroutine[Any, Any, T], *, until_ms: float | None = None) -> T | N
             "Did you mean hyperfabric_q.plan(...).run()?" if "Circuit" in type(given).__name__ else "Call the function."
         )
         raise InvalidValue(field="main", value=given, rule="run takes a coroutine, like main()", remedy=hint)
-    if until_ms is not None and not until_ms > 0:
+    if until_ms is not None and not (is_number(until_ms) and 0 < until_ms < math.inf):
         main.close()
-        raise InvalidValue(field="until_ms", value=until_ms, rule="it must be a positive time")
+        raise InvalidValue(field="until_ms", value=until_ms, rule="it must be a positive, finite number, or None")
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -10,6 +10,7 @@ fault. Every message still ends in exactly one way, which ``message.outcome`` an
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,7 @@ from typing import Final, TypeAlias
 
 from hyperfabric_q import seeds
 from hyperfabric_q.errors import InvalidValue
+from hyperfabric_q.fabric.fields import is_number, is_whole
 from hyperfabric_q.scheduling.kernel import Kernel
 from hyperfabric_q.scheduling.message import Failure, Message, Outcome
 from hyperfabric_q.scheduling.server import Server
@@ -26,21 +28,28 @@ Where: TypeAlias = int | str | tuple[str, str]
 """The kernel's number of a channel; whoever injects faults by other names puts the numbers in their place."""
 
 
-def _check_times(from_ps: int, to_ps: int | None) -> None:
-    if from_ps < 0:
-        raise InvalidValue(field="from_ps", value=from_ps, rule="the clock starts at 0")
-    if to_ps is not None and to_ps <= from_ps:
-        raise InvalidValue(field="to_ps", value=to_ps, rule=f"it must come after {from_ps}, or be None for never")
+def _check_whole(fault: object, least: int, *names: str) -> None:
+    """Make fields plain whole numbers of at least ``least``: the clock takes no others."""
+    for name in names:
+        value = getattr(fault, name)
+        if not is_whole(value) or value < least:
+            raise InvalidValue(field=name, value=value, rule=f"it is a whole number of at least {least}")
+        object.__setattr__(fault, name, int(value))
 
 
-def _check_probability(probability: float) -> None:
-    if not 0 <= probability <= 1:
-        raise InvalidValue(field="probability", value=probability, rule="a probability is from 0 to 1")
+def _check_times(fault: object, begin: str, end: str) -> None:
+    """The same of two times, the second of which comes later, or is None for never."""
+    _check_whole(fault, 0, begin)
+    from_ps, to_ps = getattr(fault, begin), getattr(fault, end)
+    if to_ps is not None:
+        _check_whole(fault, 0, end)
+        if to_ps <= from_ps:
+            raise InvalidValue(field=end, value=to_ps, rule=f"it must come after {from_ps}, or be None for never")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkDown:
-    """Channels that carry nothing from ``from_ps`` until ``to_ps``, or ever again.
+    """Channels that carry nothing from ``from_ps`` until ``to_ps``, or ever again. All times are whole picoseconds.
 
     The message on the line is lost. What waits there goes on waiting, unless the link stays down for ever.
     """
@@ -50,7 +59,7 @@ class LinkDown:
     to_ps: int | None = None
 
     def __post_init__(self) -> None:
-        _check_times(self.from_ps, self.to_ps)
+        _check_times(self, "from_ps", "to_ps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +73,8 @@ class Flap:
     count: int
 
     def __post_init__(self) -> None:
-        _check_times(self.from_ps, None)
-        for name in ("down_ps", "up_ps", "count"):
-            if getattr(self, name) < 1:
-                raise InvalidValue(field=name, value=getattr(self, name), rule="it must be at least 1")
+        _check_whole(self, 0, "from_ps")
+        _check_whole(self, 1, "down_ps", "up_ps", "count")
 
     def downs(self) -> tuple[LinkDown, ...]:
         """Return the single outages."""
@@ -88,7 +95,7 @@ class NodeCrash:
     restart_ps: int | None = None
 
     def __post_init__(self) -> None:
-        _check_times(self.at_ps, self.restart_ps)
+        _check_times(self, "at_ps", "restart_ps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +107,11 @@ class Partition:
     to_ps: int | None = None
 
     def __post_init__(self) -> None:
-        _check_times(self.from_ps, self.to_ps)
+        _check_times(self, "from_ps", "to_ps")
+        given: object = self.members
+        if not isinstance(given, frozenset | set | tuple | list) or not all(isinstance(each, str) for each in given):
+            raise InvalidValue(field="members", value=given, rule="they are a set of node ids")
+        object.__setattr__(self, "members", frozenset(given))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +132,10 @@ class _Drawn:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_times(self.from_ps, self.to_ps)
-        _check_probability(self.probability)
+        _check_times(self, "from_ps", "to_ps")
+        given: object = self.probability
+        if not is_number(given) or not 0 <= given <= 1:
+            raise InvalidValue(field="probability", value=given, rule="a probability is a number from 0 to 1")
 
     def crossed(self, message: Message, now_ps: int) -> list[int]:
         """Return the hops of a message, arriving now, that are on the fault's channels."""
@@ -152,12 +165,20 @@ class Duplicate(_Drawn):
 
     after_ps: int = 1
 
+    def __post_init__(self) -> None:
+        _Drawn.__post_init__(self)
+        _check_whole(self, 1, "after_ps")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reorder(_Drawn):
     """A message is held back for up to ``by_ps``, so that later ones overtake it."""
 
     by_ps: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        _Drawn.__post_init__(self)
+        _check_whole(self, 0, "by_ps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,13 +187,15 @@ class Delay(_Drawn):
 
     probability: float = 1.0
     ps: int = 0
-    factor: int | Fraction = 1
+    factor: float | Fraction = 1
 
     def __post_init__(self) -> None:
-        _check_times(self.from_ps, self.to_ps)
-        _check_probability(self.probability)
-        if self.ps < 0 or self.factor < 1:
-            raise InvalidValue(field="ps, factor", value=(self.ps, self.factor), rule="a delay makes nothing earlier")
+        _Drawn.__post_init__(self)
+        _check_whole(self, 0, "ps")
+        factor: object = self.factor
+        if not (is_number(factor) or isinstance(factor, Fraction)) or not 1 <= factor < math.inf:
+            raise InvalidValue(field="factor", value=factor, rule="it is a finite number of at least 1")
+        object.__setattr__(self, "factor", Fraction(factor if isinstance(factor, int | Fraction) else float(factor)))
 
 
 Fault: TypeAlias = LinkDown | Flap | NodeCrash | Partition | Loss | Corrupt | Duplicate | Reorder | Delay
@@ -217,6 +240,7 @@ class Schedule:
         self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self._downs = [0] * len(kernel.servers)
         self._for_ever = [0] * len(kernel.servers)
+        self._crashes: list[NodeCrash] = []
         self._crashed: dict[str, int] = {}
         self._dead: set[str] = set()
         self._partitions: list[frozenset[str]] = []
@@ -272,6 +296,7 @@ class Schedule:
             self._dead.add(node)
             self._crashed[node] = time_ps
 
+        self._crashes.append(crash)
         self._at(crash.at_ps, stop)
         self._plan_outage(tuple(touching), crash.at_ps, crash.restart_ps, Failure.NODE_DOWN)
         if crash.restart_ps is not None:
@@ -304,6 +329,15 @@ class Schedule:
         while self._agenda and self._agenda[0][0] <= until_ps:
             time_ps, _, action = heapq.heappop(self._agenda)
             action(time_ps)
+
+    def was_down(self, node: str, since_ps: int) -> bool:
+        """Whether ``node`` was crashed at any time from ``since_ps`` until now; it then forgot what it had."""
+        return any(
+            each.node == node
+            and each.at_ps <= self._kernel.now_ps
+            and (each.restart_ps is None or each.restart_ps > since_ps)
+            for each in self._crashes
+        )
 
     def stranded(self, server: Server) -> None:
         """Fail what waits at a server that is down, if it is not worth waiting."""
@@ -365,6 +399,8 @@ class Schedule:
         if target in self._dead or message.started_ps < self._crashed.get(target, -1):
             return Failure.NODE_DOWN
         source = servers[message.path[0]].channel.source
+        if source in self._dead and message.started_ps >= self._crashed[source]:
+            return Failure.NODE_DOWN  # over a channel that was not there yet when the crash was planned
         if any((source in members) != (target in members) for members in self._partitions):
             return Failure.PARTITIONED
         return None
@@ -394,7 +430,7 @@ class Schedule:
                 late_ps += int(fault.draw(self._seed, message, "by") * fault.by_ps) + 1
             elif isinstance(fault, Delay):
                 message.marks += ("delayed",)
-                late_ps += fault.ps + int((fault.factor - 1) * sum(message.delays[hop] for hop in hops))
+                late_ps += fault.ps + int((Fraction(fault.factor) - 1) * sum(message.delays[hop] for hop in hops))
         for after_ps in again:
             self._kernel.at(now_ps + late_ps + after_ps, lambda: self._arrive_again(message))
         return late_ps

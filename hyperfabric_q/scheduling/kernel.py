@@ -12,15 +12,15 @@ on the queue alone, so neither the order of submission within an instant nor any
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any, Final, Protocol, TypeAlias
 
 from hyperfabric_q.errors import InternalError, InvalidValue
 from hyperfabric_q.scheduling.channel import Channel
-from hyperfabric_q.scheduling.message import Failure, Message, Part, Stage
+from hyperfabric_q.scheduling.message import Failure, Message, Part, Stage, part_of
 from hyperfabric_q.scheduling.policy import Policy
 from hyperfabric_q.scheduling.server import Server
 from hyperfabric_q.scheduling.timeline import Recorder, Timeline
@@ -30,14 +30,19 @@ DELIVER: Final = 1
 TIMER: Final = 2
 ARRIVE: Final = 3
 SUBMIT: Final = 4
-_PLANS: Final = (COMPLETE, ARRIVE)
+
+NEVER: Final = 1 << 100
+"""Later than any event, in picoseconds."""
 
 COMING, QUEUED, SENDING, SENT = Stage.COMING, Stage.QUEUED, Stage.SENDING, Stage.SENT
 canonical = Message.canonical
 _release_ps = attrgetter("release_ps")
 
-Event: TypeAlias = tuple[int, int, int, Any, int]
-"""Time, phase, sequence number (which only keeps the heap from comparing what follows), subject, generation."""
+Event: TypeAlias = tuple[int, int, int, Any, int | None]
+"""Time, phase, sequence number (which only keeps the heap from comparing what follows), subject, generation.
+
+The event is void once its subject is of another generation; without one it happens in any case.
+"""
 
 
 class Trouble(Protocol):
@@ -72,6 +77,7 @@ class Kernel:
         self._sequence = 0
         self._submitted: list[Message] = []
         self._later: deque[Message] = deque()
+        self._due_ps = NEVER
         self._rank = 0
         self._touched: dict[Server, None] = {}
         self._records = self.recorder.keeps
@@ -88,19 +94,23 @@ class Kernel:
     def submit(self, message: Message) -> None:
         """Take a message in; it is admitted, in canonical order, at the end of the present instant."""
         self.pending += 1
-        if message.release_ps <= self.now_ps:
-            self._submitted.append(message)
-        elif not self._later or message.release_ps >= self._later[-1].release_ps:
+        later, release_ps = self._later, message.release_ps
+        if release_ps <= self.now_ps:
+            self._admit_now(message)
+        elif not later:
+            later.append(message)
+            self._due_ps = min(self._due_ps, release_ps)
+        elif release_ps >= later[-1].release_ps:
             # Most programs submit in order of time: a queue then keeps the heap small.
-            self._later.append(message)
+            later.append(message)
         else:
-            self._push(message.release_ps, SUBMIT, message, 0)
+            self._push(release_ps, SUBMIT, message)
 
     def at(self, time_ps: int, action: Callable[[], object]) -> None:
         """Call ``action`` when the clock reaches ``time_ps``, before that instant's arrivals."""
         if time_ps < self.now_ps:
             raise InvalidValue(field="time_ps", value=time_ps, rule=f"it is {self.now_ps} ps already")
-        self._push(time_ps, TIMER, action, 0)
+        self._push(time_ps, TIMER, action)
 
     def cancel(self, message: Message) -> bool:
         """Withdraw what has not been sent yet; whether the message was still under way.
@@ -143,24 +153,28 @@ class Kernel:
     @property
     def next_ps(self) -> int | None:
         """When something will happen next; None when nothing is under way."""
-        if self._submitted:
-            return self.now_ps
-        heap, later = self._heap, self._later
-        time_ps = None
+        next_ps = self._next()
+        return None if next_ps == NEVER else next_ps
+
+    def _next(self) -> int:
+        heap, next_ps = self._heap, self._due_ps
         while heap:
-            time_ps, phase, _, subject, generation = heap[0]
-            if phase not in _PLANS or subject.generation == generation:
+            time_ps, _, _, subject, generation = heap[0]
+            if generation is None or generation == subject.generation:
+                if time_ps < next_ps:  # noqa: PLR1730 - half of what min takes, and this runs at every instant
+                    next_ps = time_ps
                 break
-            heapq.heappop(heap)
-            time_ps = None
-        if later and (time_ps is None or later[0].release_ps < time_ps):
-            time_ps = later[0].release_ps
-        return time_ps if self.faults is None else self.faults.following(time_ps)
+            heappop(heap)
+        if self.faults is None:
+            return next_ps
+        following_ps = self.faults.following(None if next_ps == NEVER else next_ps)
+        return NEVER if following_ps is None else following_ps
 
     def advance(self, until_ps: int) -> None:
         """Let everything up to and including ``until_ps`` happen, and leave the clock there."""
-        while (time_ps := self.next_ps) is not None and time_ps <= until_ps:
-            self.step()
+        latest_ps = min(until_ps, NEVER - 1)
+        while self.step(latest_ps):
+            pass
         self.now_ps = max(self.now_ps, until_ps)
 
     def replay(self, from_ps: int, begin: Callable[[], object]) -> None:
@@ -169,47 +183,74 @@ class Kernel:
         Call it between two steps, for what has met nothing else until now. Whatever else is still to happen in this
         instant comes after that, as it would have: it was submitted later.
         """
-        now, others, later = self.now_ps, self._heap, self._later
-        self._heap, self._later, self.now_ps = [], deque(), from_ps
+        now, others, later, submitted = self.now_ps, self._heap, self._later, self._submitted
+        self._heap, self._later, self._submitted, self._due_ps, self.now_ps = [], deque(), [], NEVER, from_ps
         begin()
         self.advance(now)
         self._heap += others
-        heapq.heapify(self._heap)
+        heapify(self._heap)
         self._later = deque(sorted([*self._later, *later], key=_release_ps))
+        self._due_ps = self._later[0].release_ps if self._later else NEVER
+        for message in submitted:
+            self._admit_now(message)
 
     def run(self) -> None:
         """Let everything happen that is under way."""
         while self.step():
             pass
 
-    def step(self) -> bool:
-        """Let everything of the next instant happen; False when nothing is under way."""
-        now = self.next_ps
-        if now is None:
+    def step(self, until_ps: int = NEVER - 1) -> bool:
+        """Let everything of the next instant happen; False when nothing is under way until ``until_ps``."""
+        now = self._next()
+        if now > until_ps:
             return False
         self.now_ps = now
         self.steps += 1
         if self.faults is not None:
             # The clock may have been moved over faults while nothing was under way.
             self.faults.act(now - 1)
+        heap = self._heap
         while True:
-            self._drain(now)
-            while self._later and self._later[0].release_ps == now:
-                self._submitted.append(self._later.popleft())
-            if self._submitted:
+            while heap and heap[0][0] == now:
+                _, phase, _, subject, generation = heappop(heap)
+                if generation is not None and generation != subject.generation:
+                    continue
+                if phase == COMPLETE:
+                    self._complete(subject)
+                elif phase == DELIVER:
+                    self._deliver(subject)
+                else:
+                    self._happen(phase, subject)
+            if self._due_ps == now:
                 self._admit()
             if self.faults is not None:
                 self.faults.act(now)
-            touched = self._touched
-            if not touched:
+            if not self._touched:
                 return True
-            self._touched = {}
-            self._dispatch(touched)
-            if not (self._heap and self._heap[0][0] == now) and not self._submitted and self.faults is None:
+            self._dispatch()
+            if self.faults is None and not (heap and heap[0][0] == now):
                 return True
 
-    def _dispatch(self, touched: Iterable[Server]) -> None:
-        """Let every idle server among ``touched`` pick its next part."""
+    def _deliver(self, part: Part) -> None:
+        """The bytes of a part are in."""
+        message = part.message
+        message.missing -= part.end - part.first
+        whole = not message.missing and not message.cancelled
+        if whole and (self.faults is None or self.faults.passes(message)):
+            self.arrive(message)
+
+    def _happen(self, phase: int, subject: Any) -> None:
+        if phase == ARRIVE:
+            subject.queued_ps = self.now_ps
+            self._enqueue(self.servers[subject.message.path[subject.hop]], subject)
+        elif phase == SUBMIT:
+            self._admit_now(subject)
+        else:
+            subject()
+
+    def _dispatch(self) -> None:
+        """Let every idle server at which something has changed pick its next part."""
+        touched, self._touched = self._touched, {}
         for server in touched:
             if server.sending is None:
                 if server.up:
@@ -219,61 +260,46 @@ class Kernel:
                 elif self.faults is not None:
                     self.faults.stranded(server)
 
-    def _drain(self, now: int) -> None:
-        """Let every event of this instant happen."""
-        heap, servers, pop = self._heap, self.servers, heapq.heappop
-        while heap and heap[0][0] == now:
-            _, phase, _, subject, generation = pop(heap)
-            if phase == COMPLETE:
-                if subject.generation == generation:
-                    self._complete(subject)
-            elif phase == DELIVER:
-                message = subject.message
-                message.missing -= subject.end - subject.first
-                whole = message.missing == 0 and not message.cancelled
-                if whole and (self.faults is None or self.faults.passes(message)):
-                    self.arrive(message)
-            elif phase == ARRIVE:
-                if subject.generation == generation:
-                    self._enqueue(servers[subject.message.path[subject.hop]], subject)
-            elif phase == SUBMIT:
-                self._submitted.append(subject)
-            else:
-                subject()
-
-    def _push(self, time_ps: int, phase: int, subject: Any, generation: int) -> None:
-        self._sequence += 1
-        heapq.heappush(self._heap, (time_ps, phase, self._sequence, subject, generation))
+    def _push(self, time_ps: int, phase: int, subject: Any, generation: int | None = None) -> None:
+        self._sequence = number = self._sequence + 1
+        heappush(self._heap, (time_ps, phase, number, subject, generation))
 
     # ---------------------------------------------------------------------------------------------------- admission
+
+    def _admit_now(self, message: Message) -> None:
+        self._submitted.append(message)
+        self._due_ps = self.now_ps
 
     def _admit(self) -> None:
         """Give the messages of this instant their ranks in canonical order, and put them at their first channel."""
         batch, self._submitted = self._submitted, []
+        now, later = self.now_ps, self._later
+        due_ps = NEVER
+        while later and (due_ps := later[0].release_ps) == now:
+            batch.append(later.popleft())
+            due_ps = NEVER
+        self._due_ps = due_ps
         alone = len(batch) == 1 and self.faults is None
-        if len(batch) > 1:
+        if not alone:
             batch.sort(key=canonical)
         for message in batch:
             if message.cancelled:
                 continue
-            message.rank = self._rank
-            message.submitted_ps = self.now_ps
-            self._rank += 1
+            message.rank = rank = self._rank
+            self._rank = rank + 1
+            message.submitted_ps = now
             if self._records:
                 self.recorder.submitted(message)
-            part = Part(message, 0, 0, message.nbytes)
-            message.head = part
+            message.head = part = part_of(message, 0, 0, message.nbytes)
+            part.queued_ps = now
             server = self.servers[message.path[0]]
-            if alone and server.takes_at_once(message):
-                part.queued_ps = self.now_ps
+            if alone and server.takes_at_once(message.priority_class):
                 self._begin(server, part)
             else:
                 self._enqueue(server, part)
 
     def _enqueue(self, server: Server, part: Part) -> None:
         part.stage = QUEUED
-        if part.queued_ps < 0:
-            part.queued_ps = self.now_ps
         server.put(part)
         sending = server.sending
         if sending is None:
@@ -281,7 +307,7 @@ class Kernel:
         elif server.must_yield(part):
             self._replan(server, sending)
             if sending.message.priority_class > part.message.priority_class:
-                server.blocked.setdefault(part.message, self.now_ps)
+                server.block(part.message, self.now_ps)
 
     # ------------------------------------------------------------------------------------------------------ service
 
@@ -290,28 +316,29 @@ class Kernel:
         now = self.now_ps
         message = part.message
         part.stage = SENDING
-        part.begun_ps = now
+        part.begun_ps = server.begun_ps = now
         if message.started_ps < 0:
             message.started_ps = now
         server.sending = part
-        server.begun_ps = now
         if self._records:
             self.recorder.began(server.index)
         size = part.end - part.first
         whole_ps = -(-size * server.per_num // server.per_den)
         hop = part.hop + 1
         if hop < len(message.path):
-            child = Part(message, hop, part.first, part.end)
+            child = part_of(message, hop, part.first, part.end)
             part.child = child
             child.parent = part
             self._release(server, part, child, whole_ps)
-        if server.idle:
-            server.generation += 1
+        # What is strict was the most urgent of all that waits: nothing of that can take the line from it.
+        limit = None if message.priority_class < server.first_bulk else server.limit(part, now)
+        if limit is None or limit >= size:
             server.stop = size
-            self._push(now + whole_ps, COMPLETE, server, server.generation)
         else:
-            server.stop = -1
-            self._replan(server, part)
+            server.stop = limit
+            whole_ps = server.ps(limit)
+        server.generation += 1
+        self._push(now + whole_ps, COMPLETE, server, server.generation)
 
     def _release(self, server: Server, part: Part, child: Part, whole_ps: int) -> None:
         """Schedule when ``child`` may start on the next channel: no gap can open in it from then on.
@@ -361,30 +388,30 @@ class Kernel:
                 self._truncate(part.child, end)
             part.end = end
             message.preemptions += 1
-        self._leave(server, part, cut=False)
-        if not server.idle:
+        if self._records and end > part.first:
+            self.recorder.service(server.index, part, now)
+        self._leave(server, part)
+        if server.strict or server.bulk_waiting:
             self._touched[server] = None
         hop = part.hop
         if hop + 1 == len(message.path):
-            self._push(now + message.delays[hop], DELIVER, part, 0)
+            self._push(now + message.delays[hop], DELIVER, part)
         if end < planned:
             self._requeue(server, part, planned)
         elif hop == 0:
             message.head = None
 
-    def _leave(self, server: Server, part: Part, *, cut: bool) -> None:
+    def _leave(self, server: Server, part: Part) -> None:
         """Note that a part has left the line; nothing can shorten what follows it any more."""
         part.stage = SENT
         server.finish(part, self.now_ps)
-        if self._records and (part.end > part.first or cut):
-            self.recorder.service(server.index, part, self.now_ps, cut=cut)
         child = part.child
         if child is not None:
             part.child = child.parent = None
 
     def _requeue(self, server: Server, part: Part, end: int) -> None:
         """Put the unsent rest of a part back where it stood in its queue."""
-        rest = Part(part.message, part.hop, part.end, end)
+        rest = part_of(part.message, part.hop, part.end, end)
         rest.queued_ps = part.queued_ps
         parent = part.parent
         rest.parent = parent
@@ -410,7 +437,7 @@ class Kernel:
             return
         server = self.servers[message.path[0]]
         if part.stage is SENDING:
-            self._truncate(part, part.first + server.boundary(self.now_ps))
+            self._truncate(part, part.first + server.boundary(part, self.now_ps))
         elif part.stage is QUEUED:
             self.drop(server, part)
             message.head = None
@@ -457,7 +484,9 @@ class Kernel:
             self._truncate(part.child, end)
         part.end = end
         server.generation += 1
-        self._leave(server, part, cut=True)
+        if self._records:
+            self.recorder.service(server.index, part, now, cut=True)
+        self._leave(server, part)
         self._touched[server] = None
         if part.hop == 0:
             part.message.head = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hyperfabric_q.errors import InvalidValue
+from hyperfabric_q.fabric.fields import is_whole
 
 CLASSES = 8
 """Priority classes, 0 the most urgent."""
@@ -46,6 +47,11 @@ class Policy:
     _weight_of: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("first_bulk", "last_capped", "quantum_ps", "cap_ps", "grant_ps"):
+            if not is_whole(getattr(self, name)):
+                raise InvalidValue(field=name, value=getattr(self, name), rule="it is a whole number")
+        if not isinstance(self.fifo, bool):
+            raise InvalidValue(field="fifo", value=self.fifo, rule="it is True or False")
         if not 0 <= self.first_bulk <= CLASSES:
             raise InvalidValue(field="first_bulk", value=self.first_bulk, rule=f"classes run from 0 to {CLASSES - 1}")
         if not -1 <= self.last_capped < CLASSES:
@@ -53,8 +59,12 @@ class Policy:
         for name in ("quantum_ps", "cap_ps", "grant_ps"):
             if getattr(self, name) <= 0:
                 raise InvalidValue(field=name, value=getattr(self, name), rule="it must be a positive time")
-        given = dict(self.weights)
-        if any(not 0 <= each < CLASSES or weight < 1 for each, weight in given.items()):
+        try:
+            given = dict(self.weights)
+        except (TypeError, ValueError):
+            given = {-1: 0}
+        numbers = [*given, *given.values()]
+        if not all(map(is_whole, numbers)) or any(not 0 <= each < CLASSES or given[each] < 1 for each in given):
             raise InvalidValue(field="weights", value=self.weights, rule="each is (class, whole number of at least 1)")
         object.__setattr__(self, "_weight_of", tuple(given.get(each, 1) for each in range(CLASSES)))
 

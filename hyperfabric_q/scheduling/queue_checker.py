@@ -1,8 +1,9 @@
 """Is a channel's order of service the one its policy promises? The part of the independent checker about queues.
 
-* ``boundary``: a message is interrupted only at a chunk boundary, and only for something else.
+* ``boundary``: a message is interrupted only at a boundary of chunks, or of grains if it has its own, and only for
+  something else.
 * ``priority``: nothing begins while something of a more urgent strict class waits, unless bulk is owed a ``grant``.
-* ``delay``: what is more urgent has the line at the next chunk boundary.
+* ``delay``: what is more urgent has the line at the next such boundary.
 * ``deadline``, ``order``: inside a class the earliest deadline goes first, then what was queued first.
 * ``idle``: no channel is idle while something waits for it.
 * ``starved``: bulk gets its grant when capped classes have been served for long enough.
@@ -45,14 +46,17 @@ def ceil(channel: Channel, nbytes: int) -> int:
     return -((-nbytes * rate.numerator) // rate.denominator)
 
 
-def boundary(channel: Channel, service: Service, time_ps: int) -> int:
-    """Return the bytes up to the first chunk boundary of ``service`` at or after ``time_ps``, even past its end."""
+def boundary(channel: Channel, service: Service, unit: int, time_ps: int) -> int:
+    """Return the bytes up to the first boundary of ``service`` at or after ``time_ps``, even past its end.
+
+    Boundaries come every ``unit`` bytes.
+    """
     elapsed = time_ps - service.begun_ps
-    count = max(1, -(-elapsed // (channel.chunk * channel.ps_per_byte)))
+    count = max(1, -(-elapsed // (unit * channel.ps_per_byte)))
     # The instants of boundaries are rounded up, so that the one before may do.
-    if count > 1 and ceil(channel, (count - 1) * channel.chunk) >= elapsed:
+    if count > 1 and ceil(channel, (count - 1) * unit) >= elapsed:
         count -= 1
-    return count * channel.chunk
+    return count * unit
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -66,6 +70,7 @@ class Waiting:
         until_ps: when they were sent or withdrawn; None if they still wait.
         served: the service that ended the wait.
         whole: whether that service's end needs no reason of this channel's.
+        unit: bytes after which it may be interrupted.
     """
 
     message: int
@@ -76,6 +81,7 @@ class Waiting:
     until_ps: int | None
     served: Service | None
     whole: bool
+    unit: int
 
 
 def channel_violations(
@@ -87,7 +93,9 @@ def channel_violations(
     until_ps: int,
 ) -> list[Violation]:
     """Return what one channel's queue did wrong, from all that ever waited there."""
-    queue = _Queue(index, channel, policy, outages)
+    waits = tuple(waits)
+    largest = max((each.unit for each in waits), default=0)
+    queue = _Queue(index, channel, policy, outages, largest)
     events: list[tuple[int, int, int, int, Waiting]] = []
     for each in waits:
         time_ps, tie, order = each.since
@@ -135,6 +143,7 @@ class _Queue:
     channel: Channel
     policy: Policy
     outages: Sequence[Outage]
+    largest: int
     found: list[Violation] = field(default_factory=list)
     heaps: dict[int, list[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(list))
     present: dict[int, Waiting] = field(default_factory=dict)
@@ -142,6 +151,7 @@ class _Queue:
     possible: list[set[int]] = field(default_factory=lambda: [set() for _ in range(CLASSES)])
     gone: set[int] = field(default_factory=set)
     current: Service | None = None
+    unit: int = 0
     protected: bool = False
     interrupted: bool = False
     free_ps: int = 0
@@ -187,6 +197,7 @@ class _Queue:
             self._credit(service)
         self._boundary(each, service)
         self.current = service
+        self.unit = each.unit
         self.free_ps = service.ended_ps
 
     def closes(self, until_ps: int) -> None:
@@ -290,7 +301,7 @@ class _Queue:
         """Compare what bulk classes get while each of them always has something to send."""
         kind, policy = service.priority_class, self.policy
         amount = Fraction(service.ended_ps - service.begun_ps, policy.weight(kind))
-        chunk = self.channel.chunk * self.channel.ps_per_byte
+        most_at_once = self.largest * self.channel.ps_per_byte
         for other in range(self._first_bulk, CLASSES):
             pair = (min(kind, other), max(kind, other))
             if other == kind:
@@ -300,19 +311,19 @@ class _Queue:
                     self.pairs.pop((min(other, third), max(other, third)), None)
                 continue
             spread = self.pairs.setdefault(pair, _Bulk()).add(amount if kind < other else -amount)
-            if spread > 4 * policy.quantum_ps + 4 * chunk:
+            if spread > 4 * policy.quantum_ps + 4 * most_at_once:
                 self._break("share", following, f"classes {pair} are {float(spread)} ps from their shares")
                 self.pairs.pop(pair)
 
     def _must_give_way(self, each: Waiting, time_ps: int) -> None:
-        """What is less urgent and on the line now must leave it at the next chunk boundary."""
+        """What is less urgent and on the line now must leave it at the next boundary."""
         service, kind = self.current, each.priority_class
         if service is None or self.policy.fifo or service.ended_ps <= time_ps or kind >= self._first_bulk:
             return
         # A grant holds as long as something capped waits that could take the line.
         if service.priority_class <= kind or (self.protected and self._capped_waits(self._most_urgent())):
             return
-        boundary_ps = service.begun_ps + ceil(self.channel, boundary(self.channel, service, time_ps))
+        boundary_ps = service.begun_ps + ceil(self.channel, boundary(self.channel, service, self.unit, time_ps))
         withdrawn = each.served is None and each.until_ps is not None and each.until_ps <= boundary_ps
         if (
             service.ended_ps > boundary_ps + (self.channel.ps_per_byte.denominator > 1)
@@ -322,9 +333,9 @@ class _Queue:
             self._break("delay", service, f"message {each.message} of class {kind} came at {time_ps} and had to wait")
 
     def _boundary(self, each: Waiting, service: Service) -> None:
-        """An interruption comes at a chunk boundary."""
+        """An interruption comes at a boundary."""
         self.interrupted = not each.whole and not service.cut
-        if self.interrupted and (self.policy.fifo or (service.end - service.first) % self.channel.chunk):
+        if self.interrupted and (self.policy.fifo or (service.end - service.first) % each.unit):
             self._break("boundary", service, f"it is interrupted after {service.end - service.first} bytes")
 
     def _for_something(self, service: Service) -> None:

@@ -9,6 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from hyperfabric_q.scheduling.channel import Channel
@@ -18,7 +19,11 @@ from hyperfabric_q.scheduling.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The static facts of a message, when it was admitted; ``order`` is the position of the entry in the log."""
+    """The static facts of a message, when it was admitted.
+
+    ``order`` is the position of the entry in the log. ``grain`` is after how many bytes the message may be
+    interrupted; 0 stands for the channel's chunk.
+    """
 
     message: int
     time_ps: int
@@ -29,6 +34,7 @@ class Submission:
     deadline_ps: int
     rank: int
     order: int
+    grain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Outage:
     to_ps: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Timeline:
     """Everything that happened until ``until_ps``, as values; ``complete`` if nothing is under way any more."""
 
@@ -93,6 +99,12 @@ class Timeline:
     complete: bool
     digest: str
 
+    def __repr__(self) -> str:
+        kept = f"{len(self.submissions)} submissions, {len(self.services)} services, {len(self.deliveries)} deliveries"
+        more = f"{len(self.endings)} endings, {len(self.outages)} outages on {len(self.channels)} channels"
+        state = "complete" if self.complete else "under way"
+        return f"<Timeline until {self.until_ps} ps, {state}: {kept}, {more}>"
+
 
 _BLOCK: Final = 4096
 """Deliveries that are hashed at once; a block ends with an instant."""
@@ -100,7 +112,8 @@ _BLOCK: Final = 4096
 
 def _line(deliveries: Iterable[tuple[int, int]]) -> bytes:
     """What is hashed of deliveries (time, identity), given in any order within an instant."""
-    return "".join([f"{time_ps}:{identity};" for time_ps, identity in sorted(deliveries)]).encode()
+    each = sorted(deliveries)
+    return ("%d:%d;" * len(each) % tuple(chain.from_iterable(each))).encode()
 
 
 class Recorder:
@@ -137,6 +150,7 @@ class Recorder:
                 message.deadline_ps,
                 message.rank,
                 self._order,
+                message.grain,
             )
         )
 

@@ -60,8 +60,9 @@ class Workload:
         return kernel
 
 
-def random_workload(seed, *, messages=40, channels=None, policy=None, hops=4, cancel=0.15):
+def random_workload(seed, *, messages=40, channels=None, policy=None, hops=4, cancel=0.15, grains=0.3):
     rng = np.random.default_rng(seed)
+    own = np.random.default_rng([seed, 2])
     count = int(rng.integers(1, 7)) if channels is None else len(channels)
     lines = channels or tuple(
         Channel(
@@ -91,6 +92,8 @@ def random_workload(seed, *, messages=40, channels=None, policy=None, hops=4, ca
                 "identity": 1000 + number,
             }
         )
+        if length == 1 and own.random() < grains:
+            rows[-1]["grain"] = int(own.choice([1, 40, 1000, 9000, 70_000]))
         if rng.random() < cancel:
             cancelled.append((number, release + int(rng.integers(0, 100 * US))))
     chosen = policy or POLICIES[int(rng.integers(len(POLICIES)))]

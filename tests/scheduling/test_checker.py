@@ -299,12 +299,34 @@ def never_interrupts(monkeypatch):
 
 def interrupts_off_the_boundary(monkeypatch):
     true = Server.boundary
-    monkeypatch.setattr(Server, "boundary", lambda self, time_ps: true(self, time_ps) + 1)
+    monkeypatch.setattr(Server, "boundary", lambda self, part, time_ps: true(self, part, time_ps) + 1)
 
 
 def interrupts_a_chunk_late(monkeypatch):
     true = Server.boundary
-    monkeypatch.setattr(Server, "boundary", lambda self, time_ps: true(self, time_ps) + self.chunk)
+
+    def late(self, part, time_ps):
+        return true(self, part, time_ps) + (part.message.grain or self.chunk)
+
+    monkeypatch.setattr(Server, "boundary", late)
+
+
+def without_grain(owner, name):
+    """What a method of ``owner`` does with a part or message as if it had no grain of its own."""
+
+    def plant(monkeypatch):
+        true = getattr(owner, name)
+
+        def coarse(self, subject, *more):
+            message = getattr(subject, "message", subject)
+            kept, message.grain = message.grain, 0
+            result = true(self, subject, *more)
+            message.grain = kept
+            return result
+
+        monkeypatch.setattr(owner, name, coarse)
+
+    return plant
 
 
 def ignores(field, value):
@@ -337,7 +359,7 @@ def releases_by(change):
     def plant(monkeypatch):
         true = Kernel._push
 
-        def push(self, time_ps, phase, subject, generation):
+        def push(self, time_ps, phase, subject, generation=None):
             true(self, change(self, time_ps) if phase == ARRIVE else time_ps, phase, subject, generation)
 
         monkeypatch.setattr(Kernel, "_push", push)
@@ -428,7 +450,7 @@ def grants(answer):
 def delivers_without_propagation(monkeypatch):
     true = Kernel._push
 
-    def push(self, time_ps, phase, subject, generation):
+    def push(self, time_ps, phase, subject, generation=None):
         true(self, self.now_ps if phase == kernel_module.DELIVER else time_ps, phase, subject, generation)
 
     monkeypatch.setattr(Kernel, "_push", push)
@@ -446,6 +468,8 @@ KERNEL_BUGS = {
     "never interrupts": never_interrupts,
     "interrupts off the boundary": interrupts_off_the_boundary,
     "interrupts a chunk late": interrupts_a_chunk_late,
+    "cuts inside a grain": without_grain(Server, "limit"),
+    "cuts a grain when it cancels": without_grain(Kernel, "_give_up"),
     "ignores deadlines": ignores("deadline_ps", lambda _: 0),
     "prefers late deadlines": ignores("deadline_ps", lambda deadline: -deadline),
     "ignores ranks": ignores("rank", lambda rank: -rank),

@@ -323,7 +323,7 @@ def test_run_is_refused_where_a_loop_runs_and_for_what_is_no_coroutine():
 
     with pytest.raises(InvalidValue, match=r"plan\(\.\.\.\)\.run"):
         run(QuantumCircuit())
-    for wrong in (0, -1, float("nan")):
+    for wrong in (0, -1, float("nan"), float("inf"), "5", True):
         with pytest.raises(InvalidValue, match="until_ms"):
             run(inner(), until_ms=wrong)
 

@@ -1,6 +1,7 @@
 """Faults strike as scheduled, are drawn without regard to order, and every message still ends in exactly one way."""
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -295,6 +296,16 @@ def test_faults_alone_do_not_move_the_clock_and_are_made_up_for():
     assert outages == {0: (US, 5 * US), 1: (2 * US, 3 * US)}
 
 
+@pytest.mark.parametrize("factor", [np.float32(1.5), np.int64(3), 1.5, Fraction(4, 3)])
+def test_the_clock_stays_whole_whatever_numbers_a_delay_is_made_of(factor):
+    kernel = row(Delay(ps=np.int64(5), factor=factor))
+    message, _ = send(kernel, 625, path=(0,), delay=1000)
+    kernel.run()
+    assert type(message.done_ps) is int
+    assert message.done_ps == US + 1000 + 5 + int((float(factor) - 1) * 1000)
+    assert type(kernel.now_ps) is int
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -306,6 +317,26 @@ def test_faults_alone_do_not_move_the_clock_and_are_made_up_for():
         lambda: Loss(probability=1.5),
         lambda: Delay(factor=0),
         lambda: Delay(ps=-1),
+        lambda: Delay(ps=1.5),
+        lambda: Delay(ps=True),
+        lambda: Delay(factor=float("inf")),
+        lambda: Delay(factor=float("nan")),
+        lambda: Delay(factor="2"),
+        lambda: Delay(probability=None),
+        lambda: Loss(probability="x"),
+        lambda: Loss(probability=float("nan")),
+        lambda: Loss(probability=0.5, from_ps=0.5),
+        lambda: Loss(probability=0.5, to_ps="later"),
+        lambda: Duplicate(probability=0.5, after_ps=-5),
+        lambda: Duplicate(probability=0.5, after_ps=0),
+        lambda: Duplicate(probability=2),
+        lambda: Reorder(probability=0.5, by_ps=-5),
+        lambda: Reorder(probability=0.5, by_ps=float("nan")),
+        lambda: LinkDown(channels=(0,), from_ps=1.5),
+        lambda: Flap(channels=(0,), from_ps=0, down_ps=1, up_ps=1, count=1.5),
+        lambda: NodeCrash(node="n0", at_ps=None),
+        lambda: Partition(members="n0", from_ps=0),
+        lambda: Partition(members={"n0", 3}, from_ps=0),
         lambda: row(LinkDown(channels=(7,), from_ps=0)),
         lambda: row(NodeCrash(node="nowhere", at_ps=0)),
         lambda: row(Loss(probability=0.1), Loss(probability=0.2)),

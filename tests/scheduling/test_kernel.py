@@ -289,6 +289,73 @@ def test_events_grow_with_messages_and_interruptions_not_with_chunks():
     assert kernel._sequence < 400
 
 
+# -------------------------------------------------------------------------------------------------------------- grains
+
+
+@pytest.mark.parametrize(
+    ("grain", "at", "cut"),
+    [(0, 2_500_000, 1875), (1000, 2_500_000, 2000), (1000, 3_200_000, 2000), (1000, 3_200_001, 3000), (300, 1, 300)],
+)
+def test_interruption_comes_at_the_next_boundary_of_the_messages_own_grain(grain, at, cut):
+    kernel = line(5)
+    pairs, urgent = send(kernel, 10_000, 5, grain=grain), send(kernel, 125, 0, at=at)
+    kernel.run()
+    assert spans(kernel, pairs) == [
+        (0, 0, cut, 0, 1600 * cut),
+        (0, cut, 10_000, 1600 * cut + 200_000, 16_000_000 + 200_000),
+    ]
+    assert urgent.done_ps == 1600 * cut + 200_000
+    assert violations(kernel.timeline()) == ()
+
+
+def test_a_grain_is_whole_again_after_every_interruption():
+    kernel = line(5)
+    pairs = send(kernel, 100_000, 5, grain=700)
+    for number in range(20):
+        send(kernel, 125, 0, at=(7 * number + 1) * US, number=number + 1)
+    kernel.run()
+    ends = [end for _, _, end, _, _ in spans(kernel, pairs)]
+    assert len(ends) > 15
+    assert all(end % 700 == 0 for end in ends[:-1])
+
+
+def test_an_attempt_is_one_byte_of_a_channel_of_its_own():
+    kernel = Kernel(recorder=Recorder(keep=None))
+    kernel.add(Channel(source="a", target="b", ps_per_byte=Fraction(10 * US), chunk=1))
+    pairs, urgent = send(kernel, 40, 5), send(kernel, 1, 1, at=25 * US)
+    kernel.run()
+    assert spans(kernel, pairs) == [(0, 0, 3, 0, 30 * US), (0, 3, 40, 40 * US, 410 * US)]
+    assert urgent.done_ps == 40 * US
+
+
+@pytest.mark.parametrize(("at", "kept"), [(1, 1000), (1_600_000, 1000), (1_600_001, 2000), (7_900_000, 5000)])
+def test_cancelling_keeps_whole_grains(at, kept):
+    kernel = line(5)
+    pairs = send(kernel, 6250, grain=1000)
+    kernel.at(at, lambda: kernel.cancel(pairs))
+    kernel.run()
+    assert spans(kernel, pairs) == [(0, 0, kept, 0, 1600 * kept)]
+    assert violations(kernel.timeline()) == ()
+
+
+@pytest.mark.parametrize("grain", [0, 10_000])
+def test_a_bulk_class_pays_for_a_grain_that_overran_its_turn(grain):
+    """Classes 3 and 4 of weight 1 each with quanta of 2 us; an attempt takes 16 us."""
+    kernel = line(5, policy=Policy(quantum_ps=2 * US, weights=()))
+    pairs, bytes_ = send(kernel, 10**6, 3, grain=grain), send(kernel, 10**6, 4, number=1)
+    kernel.advance(1600 * US)
+    assert kernel.servers[0].busy_ps[3:5] == pytest.approx([800 * US, 800 * US], abs=20 * US)
+    kernel.run()
+    assert {pairs.outcome, bytes_.outcome} == {Outcome.DELIVERED}
+    assert violations(kernel.timeline()) == ()
+
+
+@pytest.mark.parametrize("wrong", [{"grain": -1}, {"grain": 5, "path": (0, 1), "delays": (0, 0)}])
+def test_impossible_grains_are_refused(wrong):
+    with pytest.raises(InvalidValue, match="grain"):
+        Message(**({"path": (0,), "delays": (0,), "nbytes": 1} | wrong))
+
+
 # -------------------------------------------------------------------------------------------------------- cancellation
 
 
@@ -445,6 +512,25 @@ def test_timers_come_before_what_is_submitted_at_their_instant():
     assert seen == [-1]
     with pytest.raises(InvalidValue, match="it is 2000000 ps already"):
         kernel.at(0, print)
+
+
+def test_what_is_submitted_for_now_does_not_wait_for_what_comes_later():
+    kernel = line(5)
+    first, _ = send(kernel, 625), send(kernel, 625, at=MS, number=1)
+    assert kernel.next_ps == 0
+    kernel.run()
+    assert first.done_ps == US
+
+
+def test_a_replay_leaves_alone_what_is_submitted_for_now():
+    kernel = line(5, 5)
+    kernel.advance(10 * US)
+    other = Message(path=(1,), delays=(0,), nbytes=625)
+    kernel.submit(other)
+    kernel.replay(0, lambda: send(kernel, 625, number=1))
+    assert (other.submitted_ps, kernel.next_ps) == (-1, 10 * US)
+    kernel.run()
+    assert (other.submitted_ps, other.done_ps) == (10 * US, 11 * US)
 
 
 def test_what_arrives_may_send_again_in_the_same_instant():

@@ -232,6 +232,14 @@ def test_poisson_arrivals_of_one_size_wait_as_an_m_d_1_queue(load):
         {"weights": ((3, 0),)},
         {"weights": ((8, 1),)},
         {"last_capped": 8},
+        {"fifo": 5},
+        {"fifo": None},
+        {"first_bulk": 2.5},
+        {"cap_ps": 1e9},
+        {"quantum_ps": "1"},
+        {"weights": 3},
+        {"weights": ((3, 1.5),)},
+        {"weights": ((3, 4, 5),)},
     ],
 )
 def test_impossible_policies_are_refused(wrong):
