@@ -32,8 +32,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hyperfabric_q import errors, families
+    from hyperfabric_q import entanglement, errors, families
     from hyperfabric_q.distribution.plan import Plan
+    from hyperfabric_q.entanglement.bell_pair import BellPair
     from hyperfabric_q.execution.result import Result
     from hyperfabric_q.fabric import (
         Fabric,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     )
     from hyperfabric_q.pipeline import plan
     from hyperfabric_q.protocol import HyperFabricProtocol
+    from hyperfabric_q.scheduling import faults
     from hyperfabric_q.scheduling.drivers import run
     from hyperfabric_q.scheduling.policy import Policy
     from hyperfabric_q.traffic.collectives.result import CollectiveResult
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BellPair",
     "CollectiveResult",
     "DataType",
     "Fabric",
@@ -77,13 +80,17 @@ __all__ = [
     "TransferResult",
     "VirtualTensor",
     "ZoneType",
+    "entanglement",
     "errors",
     "families",
+    "faults",
     "plan",
     "run",
 ]
 
 _HOME = {
+    "BellPair": "entanglement.bell_pair:BellPair",
+    "entanglement": "entanglement:",
     "Promise": "traffic.flows:Promise",
     "CollectiveResult": "traffic.collectives.result:CollectiveResult",
     "DataType": "traffic.packet:DataType",
@@ -105,6 +112,7 @@ _HOME = {
     "ZoneType": "fabric:ZoneType",
     "errors": "errors:",
     "families": "families:",
+    "faults": "scheduling.faults:",
     "plan": "pipeline:plan",
     "run": "scheduling.drivers:run",
 }

@@ -47,8 +47,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to ``name``, or None when nothing is close."""
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name closest to ``name``, or None when nothing is close or it is no text."""
+    if not isinstance(name, str):
+        return None
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 
@@ -111,7 +113,7 @@ class UnknownName(InputError):
         hint = f" Did you mean {close!r}?" if close else ""
         listed = ", ".join(repr(each) for each in self.known[:12]) or "none"
         more = f" and {len(self.known) - 12} more" if len(self.known) > 12 else ""
-        return f"no {self.kind} is called {self.name!r}.{hint} Known: {listed}{more}."
+        return f"no {self.kind} is called {_shown(self.name)}.{hint} Known: {listed}{more}."
 
 
 @dataclass(eq=False, kw_only=True)

@@ -26,7 +26,7 @@ EXAMPLES = [
 
 
 SAMPLES = {"str": "some text", "int": 3, "int | None": 3, "object": "a value", "float": 0.5,
-           "tuple[str, ...]": ("a", "b"), "Mapping[str, int]": {"a": 1}}  # fmt: skip
+           "tuple[str, ...]": ("a", "b"), "tuple[object, ...]": (1, "b"), "Mapping[str, int]": {"a": 1}}  # fmt: skip
 
 
 def concrete(cls=errors.HyperFabricError):

@@ -210,11 +210,100 @@ def test_a_circuit_is_a_payload():
 # ---------------------------------------------------------------------------------------------------- flags and options
 
 
-def test_a_flag_without_effect_says_so():
-    with pytest.warns(errors.HyperFabricWarning, match="enable_quantum_optimization=True has no effect") as caught:
-        hq.HyperFabricProtocol(enable_quantum_optimization=True)
-    assert len(caught) == 1
-    assert caught[0].filename == __file__
+@pytest.mark.parametrize(("flag", "lead_ns"), [(False, 999_800), (True, -100)])
+def test_quantum_optimization_makes_pairs_just_in_time(flag, lead_ns):
+    fabric = hq.Fabric.line([2, 2], communication_qubits=2, pair_fidelity=0.97)
+
+    async def main():
+        protocol = hq.HyperFabricProtocol(fabric, enable_quantum_optimization=flag, seed=1)
+        (pair,) = await protocol.entangle("qpu-0", "qpu-1", needed_ns=1e6)
+        pair.release()
+        return 1e6 - protocol.now_ns
+
+    assert lead_ns <= hq.run(main()) <= lead_ns + 200
+
+
+@pytest.mark.parametrize("seed", ["x", -1, 1.5, True])
+def test_a_seed_is_checked_at_once(seed):
+    with pytest.raises(errors.InvalidValue, match="seed"):
+        hq.HyperFabricProtocol(seed=seed)
+
+
+def test_registering_an_implicit_endpoint_replaces_it():
+    async def main():
+        protocol = small("alpha", "beta")
+        with pytest.warns(errors.ImplicitEndpointWarning) as caught:
+            before = await protocol.send_data(source="loader", destination="alpha", data=bytes(1000))
+        assert [each.filename for each in caught] == [__file__]
+        protocol.register_node(hq.NodeSignature("loader", hq.HardwareType.CPU_SERVER, 1, 50))
+        after = await protocol.send_data(source="loader", destination="alpha", data=bytes(1000))
+        with pytest.raises(errors.DuplicateName):
+            protocol.register_node(hq.NodeSignature("loader", hq.HardwareType.CPU_SERVER, 2, 50))
+        return protocol, before.latency_ns, after.latency_ns
+
+    protocol, before, after = hq.run(main())
+    assert protocol.implicit_endpoints == ()
+    assert [each.node_id for each in protocol.fabric.nodes] == ["alpha", "beta", "loader"]
+    assert (before, after) == (1_100, 8_100)
+
+
+def test_a_name_that_is_no_text_is_an_error_with_a_text():
+    async def main():
+        protocol = small("a", "b")
+        with pytest.raises(errors.UnknownName, match="called None"):
+            await protocol.all_reduce(["a", "b"], 10, algorithm=None)
+
+    hq.run(main())
+
+
+def test_warnings_point_at_the_program():
+    async def main():
+        protocol = small("alpha", "beta")
+        sends = (protocol.send_data(source=each, destination="alpha", data=b"x") for each in ("loader", "display"))
+        await asyncio.gather(*sends)
+
+    with pytest.warns(errors.ImplicitEndpointWarning) as caught:
+        hq.run(main())
+    assert [each.filename for each in caught] == [__file__] * 2
+
+
+def test_lists_of_results_stand_for_their_values():
+    async def main():
+        protocol = small("a", "b")
+        protocol.attach_handler("b", lambda packet: packet.data if isinstance(packet.data, list | dict) else 2)
+        one = await protocol.send_data(source="a", destination="b", data=b"x")
+        other = await protocol.send_data(source="b", destination="a", data=np.ones(3))
+        mixed = await protocol.send_data(source="a", destination="b", data=[one, other, 5])
+        named = await protocol.send_data(source="a", destination="b", data={"one": one})
+        protocol.attach_handler("b", None)
+        summed = await protocol.all_reduce(["a", "b"], [other, other])
+        return mixed.response, named.response, summed.payloads["a"], other.payload
+
+    mixed, named, summed, ones = hq.run(main())
+    assert mixed[0] == 2
+    assert mixed[1] is ones
+    assert (mixed[2], named) == (5, {"one": 2})
+    assert summed.tolist() == [2, 2, 2]
+
+
+def test_receipts_and_timelines_are_short_to_read():
+    async def main():
+        protocol = small("a", "b", keep_events=None)
+        result = await protocol.send_data(source="a", destination="b", data=bytes(1000), latency_constraint_ns=5)
+        return str(result.receipt), str(protocol.timeline)
+
+    receipt, timeline = hq.run(main())
+    assert receipt.splitlines() == [
+        "a → b: 1000 bytes (generic, class 5) in 1100 ns",
+        "  ns: serialisation 1000, propagation 100; at least 1100",
+        "  constraint of 5 ns: not met",
+    ]
+    assert timeline.startswith("<Timeline until 1100000 ps, complete: 1 submissions, 2 services, 1 deliveries")
+    assert len(timeline) < 200
+
+
+def test_fault_classes_are_at_hand():
+    assert hq.faults.Loss(probability=0.5) == hq.faults.Loss(probability=0.5)
 
 
 @pytest.mark.parametrize("flag", ["enable_ml_routing", "enable_quantum_optimization", "enable_fault_tolerance"])

@@ -1,4 +1,4 @@
-"""The command line: ``hyperfabric-q plan``, ``run`` and ``doctor``.
+"""The command line: ``hyperfabric-q plan``, ``run``, ``entangle`` and ``doctor``.
 
 Results go to stdout and everything else to stderr, so that a pipe holds nothing but the result.
 Exit codes: 0 done, 1 a failed check or a crash, 2 wrong input, 3 no solution or too large to simulate,
@@ -444,3 +444,10 @@ def _with_line(fault: HyperFabricError, file: Path | None) -> HyperFabricError:
     return UnsupportedOperation(
         operation=fault.operation, reason=fault.reason, index=fault.index, line=line, column=column
     )
+
+
+# --------------------------------------------------------------------------------------------------- groups of verbs
+
+from hyperfabric_q.cli.entangle import app as _entangle  # noqa: E402 - needs everything above
+
+app.add_typer(_entangle)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hyperfabric_q.cli import Json, _faults, _print_json
+from hyperfabric_q.cli.entangle_simulate import simulate
 from hyperfabric_q.errors import FidelityUnreachable
 
 app = typer.Typer(
@@ -15,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("simulate")(simulate)
 
 
 def _hardware(metavar: str, text: str) -> Any:

@@ -149,7 +149,7 @@ class Carried:
             check_within(field.name, getattr(self, field.name), -1 - 1e-9, 1 + 1e-9, "an expectation lies in [-1, 1]")
             for field in fields(self)
         ]
-        for field, array in zip(fields(self), np.broadcast_arrays(*each), strict=True):
+        for each, array in zip(fields(self), np.broadcast_arrays(*each), strict=True):
             # A view, so that the caller's own array stays writable.
             view = array.view()
             view.setflags(write=False)

@@ -51,6 +51,9 @@ from hyperfabric_q.units import PS_PER_NS, to_ps
 
 Forwards = Literal["cut-through", "store-and-forward"]
 
+SWITCH: Final = "(switch)"
+"""The ideal switch as an end of channels; no node can have that id."""
+
 REFERENCE_BYTES: Final = 4096
 """The message that routes over declared links are shortest for: one RDMA packet of the largest path MTU."""
 
@@ -290,7 +293,7 @@ def _port_channels(fabric: Fabric, racks: Mapping[str, Rack]) -> list[ChannelSpe
     for node in fabric.nodes:
         node_id, gbps = node.node_id, _exact(node.bandwidth_gbps)
         rack = racks.get(node_id)
-        switch = "switch" if rack is None else rack.label
+        switch = SWITCH if rack is None else rack.label
         channels.append(
             ChannelSpec(
                 source=node_id,
@@ -333,8 +336,8 @@ def _lane_channels(fabric: Fabric, racks: Mapping[str, Rack], lane_of: Mapping[s
             continue
         rack, gbps = racks[owner].label, _exact(fabric.node(owner).bandwidth_gbps)
         for source, target, label in (
-            (rack, "switch", uplink_label(owner)),
-            ("switch", rack, downlink_label(owner)),
+            (rack, SWITCH, uplink_label(owner)),
+            (SWITCH, rack, downlink_label(owner)),
         ):
             channels.append(
                 ChannelSpec(

@@ -25,8 +25,8 @@ class Rack(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The name for people and channels."""
-        return f"{self.location}/rack-{self.name}" if self.location else f"rack-{self.name}"
+        """The name for people and channels; no node can have that id."""
+        return f"({self.location}/rack-{self.name})" if self.location else f"(rack-{self.name})"
 
 
 def rack_of(node: NodeSignature) -> Rack | None:

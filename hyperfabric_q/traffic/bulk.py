@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyperfabric_q.errors import InvalidValue, Undeliverable
 from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.fabric.fields import is_whole
 from hyperfabric_q.scheduling.kernel import Kernel
 from hyperfabric_q.scheduling.message import Message
 from hyperfabric_q.scheduling.recurrence import LATEST_PS, Channels, serve
@@ -30,7 +31,7 @@ from hyperfabric_q.traffic.wiring import Way
 from hyperfabric_q.units import PS_PER_NS
 
 IntArray: TypeAlias = NDArray[np.int64]
-Names: TypeAlias = str | Sequence[str] | NDArray[Any]
+Names: TypeAlias = str | int | Sequence[str] | Sequence[int] | NDArray[Any]
 
 WORTHWHILE: Final = 64
 """Fewer sends go to the kernel right away."""
@@ -41,6 +42,7 @@ Again: TypeAlias = Callable[[Way, int, int], tuple[Way, int] | None]
 """From the first way, the size and how often it was lost: the next way and the wait before; None to give it up."""
 
 _WORD: Final = (1 << 64) - 1
+_LATEST: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +170,20 @@ def _distinct(values: IntArray, limit: int) -> tuple[IntArray, IntArray]:
 
 def _numbers(field: str, given: Names, ids: list[str], index: dict[str, int]) -> IntArray:
     """Return positions of nodes in the fabric, from names or positions."""
-    rows = [given] if isinstance(given, str) else given
-    if isinstance(rows, np.ndarray) and rows.dtype.kind in "iu":
+    rows = _positions(given)
+    if rows is not None:
         if rows.size and not (int(rows.min()) >= 0 and int(rows.max()) < len(ids)):
             raise InvalidValue(field=field, value=int(rows.max()), rule=f"positions run from 0 to {len(ids) - 1}")
         return rows.astype(np.int64)
-    return np.array([index[each] for each in rows], dtype=np.int64)
+    names: Any = [given] if isinstance(given, str) else given
+    return np.array([index[each] for each in names], dtype=np.int64)
+
+
+def _positions(given: object) -> NDArray[Any] | None:
+    """Return whole numbers, one or many, as an array; None of anything else."""
+    whole = is_whole(given) or (isinstance(given, list | tuple) and len(given) > 0 and all(map(is_whole, given)))
+    rows = np.atleast_1d(np.asarray(given)) if whole or isinstance(given, np.ndarray) else None
+    return rows if rows is not None and rows.dtype.kind in "iu" else None
 
 
 def missing(fabric: Fabric, given: object) -> list[str]:
@@ -182,21 +192,21 @@ def missing(fabric: Fabric, given: object) -> list[str]:
     Raises:
         InvalidValue: it is neither names nor positions.
     """
-    if isinstance(given, np.ndarray) and given.dtype.kind in "iu":
+    if _positions(given) is not None:
         return []
     names: list[object] = [given]
     if not isinstance(given, str):
         names = list(given) if isinstance(given, Sequence | np.ndarray) else [None]
     if not all(isinstance(name, str) for name in names):
         raise InvalidValue(
-            field="sources, destinations", value=given, rule="they are node ids, or an array of positions in the fabric"
+            field="sources, destinations", value=given, rule="they are node ids, or positions in the fabric"
         )
     return [str(name) for name in dict.fromkeys(names) if name not in fabric]
 
 
 def _whole(field: str, given: ArrayLike) -> IntArray:
     rows = np.atleast_1d(np.asarray(given))
-    if rows.dtype.kind not in "iu" or (rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < LATEST_PS):
+    if rows.size and (rows.dtype.kind not in "iu" or not 0 <= int(rows.min()) <= int(rows.max()) < LATEST_PS):
         raise InvalidValue(field=field, value=given, rule="they are whole numbers of at least 0, below 2**61")
     return rows.astype(np.int64)
 
@@ -322,6 +332,11 @@ class Bulk:
     def _arrived(self, row: int, lost: int, message: Message) -> None:
         if CORRUPTED in message.marks:
             self._failed(row, lost, message)
+            return
+        if message.done_ps > _LATEST:
+            if not self.future.done():
+                rule = "together they take no longer than a clock of 64 bits counts"
+                self.future.set_exception(InvalidValue(field="nbytes", value=message.nbytes, rule=rule))
             return
         self._done[row] = message.done_ps
         self._left -= 1

@@ -7,6 +7,7 @@ gives one warning, and is listed; a QPU never comes about this way.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from hyperfabric_q.errors import ImplicitEndpointWarning, UnknownName
@@ -58,6 +59,18 @@ def resolve(fabric: Fabric, name: str, *, strict: bool = False) -> tuple[Fabric,
         f"{ENDPOINT_LATENCY_NS:g} ns. Register it to say otherwise, or set strict=True to refuse such names."
     )
     return fabric.with_node(endpoint), name, warning
+
+
+def registered(fabric: Fabric, node: NodeSignature) -> Fabric:
+    """Return the fabric with ``node``, in the place of an implicit endpoint of that id if there is one.
+
+    Raises:
+        DuplicateName: a node of that id is registered already.
+    """
+    held = next((each for each in fabric.nodes if is_implicit(each) and each.node_id == node.node_id), None)
+    if held is None:
+        return fabric.with_node(node)
+    return replace(fabric, nodes=tuple(node if each is held else each for each in fabric.nodes))
 
 
 def is_implicit(node: NodeSignature) -> bool:

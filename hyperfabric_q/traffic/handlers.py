@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.fabric.metadata import Metadata
 from hyperfabric_q.traffic.packet import DataType, PacketPriority
+from hyperfabric_q.traffic.transfer import Sending
+from hyperfabric_q.units import to_ns
 
 _NOTHING = Metadata()
 
@@ -61,6 +63,17 @@ async def answer(handler: Handler, packet: Packet) -> object:
     return await response if inspect.isawaitable(response) else response
 
 
-def metadata_of(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return what was sent along, or nothing."""
-    return _NOTHING if given is None else given
+def packet_of(sending: Sending, content: object) -> Packet:
+    """Return what the destination's handler gets of a send that brought ``content``."""
+    way, kind, metadata = sending.way, sending.kind, sending.metadata
+    return Packet(
+        data=content,
+        source=way.source,
+        destination=way.destination,
+        data_type=kind.data_type,
+        priority=kind.priority,
+        metadata=_NOTHING if metadata is None else metadata,
+        sent_ns=to_ns(sending.asked_ps),
+        arrived_ns=to_ns(sending.asked_ps + sending.latency_ps),
+        key=sending.origin,
+    )

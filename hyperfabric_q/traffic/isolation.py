@@ -8,12 +8,12 @@ the zone's isolation level:
 ``LOW``             nothing; the verdict lists the zone
 ``MEDIUM``          one end of that hop is a declared gateway of the zone
 ``HIGH``            the same; and a packet whose ends are both strangers must not pass through any member
-``QUANTUM_SECURE``  the same; and authenticated encryption, under a key from quantum key distribution where there is one
+``QUANTUM_SECURE``  the same; and authenticated encryption, of which the receipt says whether quantum keys were used
 ==================  =================================================================================================
 
 **Implicit endpoints** (names that nobody registered) are no gateways in strict mode. Otherwise one that talks into a
 zone is recorded as a gateway for its own traffic, which is then encrypted whatever the level. Strict mode also refuses,
-rather than repairs, a missing encryption or a missing quantum key.
+rather than repairs, a missing encryption. No mode demands quantum keys as long as nothing distributes them.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Verdict:
         reason: why, in words.
         remedy: what to do when they may not.
         must_encrypt: the payload must be sealed with authenticated encryption.
+        switched_on: it must be, and nobody asked for it.
         wants_quantum_key: the key should come from quantum key distribution.
         gateway: the first gateway that is passed; None when no closed border is crossed.
         recorded: the gateway is an implicit endpoint, which becomes one by this transfer.
@@ -53,6 +54,7 @@ class Verdict:
     reason: str
     remedy: str = ""
     must_encrypt: bool = False
+    switched_on: bool = False
     wants_quantum_key: bool = False
     gateway: str | None = None
     recorded: bool = False
@@ -254,12 +256,11 @@ def _judged(
     gateway = talking[0] if talking else gateway
     if strict and must_encrypt and not encrypted:
         return _refused_plain(borders, crossed)
-    if strict and needs_key and not quantum_key:
-        return _refused_keyless(borders, crossed)
     return Verdict(
         allowed=True,
         reason=f"it crosses the border of {_listed(borders, crossed)}" + (f" at {gateway!r}" if gateway else ""),
         must_encrypt=must_encrypt,
+        switched_on=must_encrypt and not encrypted,
         wants_quantum_key=needs_key,
         gateway=gateway,
         recorded=bool(talking),
@@ -331,24 +332,13 @@ def _refused_plain(borders: Isolation, crossed: int) -> Verdict:
     )
 
 
-def _refused_keyless(borders: Isolation, crossed: int) -> Verdict:
-    return Verdict(
-        allowed=False,
-        reason=f"no key from quantum key distribution is at hand for {_listed(borders, crossed & borders.quantum)}",
-        remedy="Distribute one between the two ends first, or leave strict mode.",
-        must_encrypt=True,
-        wants_quantum_key=True,
-        zones=_named(borders, crossed & borders.quantum),
-    )
-
-
 def _warning(borders: Isolation, crossed: int, *, recorded: list[str], switched_on: bool, keyless: bool) -> str | None:
     listed = _listed(borders, crossed)
     said = [f"{each!r}, which nobody registered, was recorded as a gateway of {listed}" for each in recorded]
     if switched_on:
         said.append(f"encryption was switched on to cross the border of {listed}")
     if keyless:
-        said.append("its key does not come from quantum key distribution")
+        said.append("its key comes from the key source, not from quantum key distribution")
     return "; ".join(said) + "." if said else None
 
 

@@ -3,8 +3,11 @@
 In ``channels`` of a fault there may stand, in any mix:
 
 * ``("a", "b")``: the declared link between two nodes, in both directions;
-* ``"a"``: every channel that begins or ends at a node or switch;
+* ``"a"``: every channel that begins or ends at a node or a switch;
 * ``"link:a>b"``, ``"egress:a"``, ...: one channel by its label, as receipts show it.
+
+``("a", "b")`` itself given as ``channels`` is refused where such a link exists: it reads like the link, and would be
+all channels of both nodes. Switches are called ``(switch)`` and, in a rack, ``(rack-03)``.
 
 ``node`` of a crash and ``members`` of a partition are node ids as they are.
 """
@@ -65,7 +68,21 @@ def _channels(network: ClassicalNetwork, given: Iterable[Where]) -> list[int]:
     """Return the numbers of all channels that are named, in order and once each."""
     if isinstance(given, str):
         given = (given,)
+    if isinstance(given, tuple) and len(given) == 2 and _linked(network, *given):
+        a, b = given
+        raise InvalidValue(
+            field="channels",
+            value=given,
+            rule="these are two nodes, that is all channels of both, and a link joins them",
+            remedy=f"Write (({a!r}, {b!r}),) for the link, or {{{a!r}, {b!r}}} for all channels of both.",
+        )
+    if not isinstance(given, tuple | list | set | frozenset):
+        raise InvalidValue(field="channels", value=given, rule="they are names of channels, as a tuple")
     return sorted({number for each in given for number in _named(network, each)})
+
+
+def _linked(network: ClassicalNetwork, a: object, b: object) -> bool:
+    return isinstance(a, str) and isinstance(b, str) and link_label(a, b) in network.number_of
 
 
 def _named(network: ClassicalNetwork, name: Where) -> list[int]:

@@ -124,7 +124,7 @@ class Recovery:
 
     def open_ways(self, sending: Sending) -> Sequence[Way]:
         """Return the ways a send may take: those that are up and that it was lost on least; if none is up, all."""
-        encrypted = sending.treatment.seal is not None
+        encrypted = sending.asks_for_seal
         ways = self.ways.choices(sending.way, encrypted=encrypted)
         if self.kernel.faults is None:
             return ways

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from hyperfabric_q.errors import InvalidValue, UnknownName
+from hyperfabric_q.fabric.fields import is_number, is_whole
 from hyperfabric_q.scheduling.policy import NO_DEADLINE, Policy
 from hyperfabric_q.traffic.packet import DataType, PacketPriority, priority_class
 from hyperfabric_q.traffic.profiles import Profile, profiles
@@ -46,9 +48,15 @@ def kind_of(data_type: object, priority: object) -> Kind:
         UnknownName: there is no such data type or priority.
         InvalidValue: one is neither a word nor a member.
     """
-    found = _kind(_member("data_type", data_type, DataType), _member("priority", priority, PacketPriority))
-    if len(KINDS) < MOST_SPELLINGS:
-        KINDS[data_type, priority] = found
+    try:
+        found = KINDS.get((data_type, priority))
+    except TypeError:
+        given = (data_type, priority)
+        raise InvalidValue(field="data_type, priority", value=given, rule="they are members or names") from None
+    if found is None or isinstance(priority, bool):  # True equals a priority's number
+        found = _kind(_member("data_type", data_type, DataType), _member("priority", priority, PacketPriority))
+        if len(KINDS) < MOST_SPELLINGS:
+            KINDS[data_type, priority] = found
     return found
 
 
@@ -69,12 +77,28 @@ def constraint_ps(given: object, field: str = "latency_constraint_ns") -> int:
     Raises:
         InvalidValue: it is not a positive number of nanoseconds.
     """
-    if isinstance(given, bool) or not hasattr(given, "__float__"):
+    if not is_number(given):
         raise InvalidValue(field=field, value=given, rule="it is a number of nanoseconds, or None")
-    ns: float = given if isinstance(given, int) else float(given)
-    if not (ns > 0 and math.isfinite(ns)):
+    if not 0 < given < math.inf:
         raise InvalidValue(field=field, value=given, rule="it is above 0 and finite", remedy="None sets no limit.")
-    return min(max(1, to_ps(ns=ns)), NO_DEADLINE)
+    if given >= NO_DEADLINE // PS_PER_NS:
+        return NO_DEADLINE
+    return max(1, _exact_ps(given))
+
+
+def duration_ps(given: object) -> int:
+    """Return a wait in picoseconds.
+
+    Raises:
+        InvalidValue: it is no finite number of nanoseconds of at least 0.
+    """
+    if not is_number(given) or not 0 <= given <= sys.float_info.max:
+        raise InvalidValue(field="duration_ns", value=given, rule="it is a finite number of nanoseconds of at least 0")
+    return _exact_ps(given)
+
+
+def _exact_ps(ns: float) -> int:
+    return to_ps(ns=int(ns) if is_whole(ns) else float(ns))
 
 
 def checked_metadata(given: object) -> Mapping[str, Any]:

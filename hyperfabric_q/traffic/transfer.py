@@ -7,9 +7,10 @@ The time from asking to having is split into parts that sum exactly, in picoseco
 | ``codec_ps`` | compressing before the first byte, decompressing after the last |
 | ``crypto_ps`` | sealing and opening |
 | ``host_ps`` | processor time of the transport at both ends |
+| ``entanglement_ps`` | sharing Bell pairs, measuring and correcting, when the payload is teleported |
 | ``propagation_ps`` | the delays of all channels on the way |
 | ``serialisation_ps`` | what the bytes take on the idle channels, one behind the other |
-| ``blocking_ps`` | waiting for less urgent bytes that were on a line already, to the end of their chunk |
+| ``blocking_ps`` | waiting for less urgent bytes that were on a line already: a chunk, or among bulk classes a turn |
 | ``recovery_ps`` | attempts that were lost, and noticing that; 0 without fault tolerance |
 | ``queueing_ps`` | all the rest: waiting for others of the same class or a more urgent one |
 """
@@ -26,7 +27,7 @@ from hyperfabric_q.traffic.codecs import CodecDecision
 from hyperfabric_q.traffic.packet import DataType, PacketPriority
 from hyperfabric_q.traffic.payload import Payload
 from hyperfabric_q.traffic.request import Kind
-from hyperfabric_q.traffic.treatment import Treatment
+from hyperfabric_q.traffic.treatment import Entanglement, Treatment
 from hyperfabric_q.traffic.wiring import Way
 from hyperfabric_q.units import to_ns
 
@@ -108,6 +109,11 @@ class Sending(Message):
         return self.identity if self.story is None else self.story.key or self.identity
 
     @property
+    def asks_for_seal(self) -> bool:
+        """Whether it is sealed because that was asked for, not because a zone demands it."""
+        return self.treatment.seal is not None and not self.way.verdict.switched_on
+
+    @property
     def constraint_met(self) -> bool | None:
         """Whether it came in time; None when nothing was asked."""
         return None if self.constraint_ps is None else self.latency_ps <= self.constraint_ps
@@ -166,6 +172,7 @@ class Receipt:
     codec_ps: int
     crypto_ps: int
     host_ps: int
+    entanglement_ps: int
     recovery_ps: int
     lower_bound_ps: int
     latency_constraint_ns: float | None
@@ -173,7 +180,7 @@ class Receipt:
     compression: CodecDecision | None
     encryption: str
     key_origin: str | None
-    entanglement: None
+    entanglement: Entanglement | None
     preemptions: int
     retransmissions: int
     shards: int
@@ -214,8 +221,27 @@ class Receipt:
             "codec": self.codec_ps,
             "crypto": self.crypto_ps,
             "host": self.host_ps,
+            "entanglement": self.entanglement_ps,
             "recovery": self.recovery_ps,
         }
+
+    def __str__(self) -> str:
+        kind = f"{self.data_type.value}, class {self.priority_class}"
+        rows = [f"{' → '.join(self.path)}: {self.nbytes} bytes ({kind}) in {self.latency_ns:.12g} ns"]
+        parts = (f"{name} {to_ns(spent):.12g}" for name, spent in self.parts_ps.items() if spent)
+        rows.append(f"  ns: {', '.join(parts) or 'none'}; at least {self.lower_bound_ns:.12g}")
+        if self.latency_constraint_ns is not None:
+            met = "met" if self.constraint_met else "not met"
+            rows.append(f"  constraint of {self.latency_constraint_ns:.12g} ns: {met}")
+        if self.compression is not None:
+            rows.append(f"  compression: {self.compression.codec}, {self.compression.reason}")
+        if self.key_origin is not None:
+            rows.append(f"  encryption: {self.encryption}")
+        if self.entanglement is not None:
+            rows.append(f"  entanglement: {len(self.entanglement.pairs)} Bell pair(s)")
+        if self.retransmissions:
+            rows.append(f"  sent {self.retransmissions + 1} times")
+        return "\n".join([*rows, *(f"  ! {each}" for each in self.warnings)])
 
     @property
     def compression_ratio(self) -> float:
@@ -253,14 +279,15 @@ def receipt_of(sending: Sending, profile: str) -> Receipt:
         codec_ps=treatment.codec_ps,
         crypto_ps=treatment.crypto_ps,
         host_ps=treatment.host_ps,
+        entanglement_ps=treatment.entangling_ps,
         recovery_ps=sending.release_ps - sending.asked_ps - treatment.before_ps,
-        lower_bound_ps=least + treatment.before_ps + treatment.after_ps,
+        lower_bound_ps=least + treatment.before_ps - treatment.waited_ps + treatment.after_ps,
         latency_constraint_ns=None if constraint is None else to_ns(constraint),
         constraint_met=sending.constraint_met,
         compression=treatment.decision,
         encryption=treatment.encryption,
         key_origin=None if treatment.seal is None else treatment.seal.lease.origin,
-        entanglement=None,
+        entanglement=treatment.entanglement,
         preemptions=sending.preemptions,
         retransmissions=0 if story is None else story.attempts,
         shards=treatment.shards,
@@ -275,7 +302,7 @@ def receipt_of(sending: Sending, profile: str) -> Receipt:
 class TransferResult:
     """Return what a send brought: the payload, the destination's answer, and a receipt.
 
-    Given as ``data`` of another send, it stands for its ``value``.
+    Given as ``data`` of another send, alone or in a list, tuple or dict, it stands for its ``value``.
 
     Attributes:
         payload: what arrived: the very object that was sent, or after a lossy codec a new array.
@@ -320,9 +347,9 @@ class TransferResult:
         return self._sending.constraint_met
 
     @property
-    def entanglement(self) -> None:
-        """What entanglement was used: None, the payload travelled classically."""
-        return
+    def entanglement(self) -> Entanglement | None:
+        """The Bell pairs that carried it; None when the payload travelled classically."""
+        return self._sending.treatment.entanglement
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -332,3 +359,22 @@ class TransferResult:
     def __repr__(self) -> str:
         way, nbytes = self._sending.way, self._sending.payload.nbytes
         return f"<TransferResult {way.source} → {way.destination}: {nbytes} bytes in {self.latency_ns:.12g} ns>"
+
+
+MAY_HOLD_RESULTS: Final = frozenset({TransferResult, list, tuple, dict})
+
+
+def standing_for(data: object) -> object:
+    """Return what is sent when ``data`` is given: results of sends, alone or in a list, tuple or dict, are values."""
+    if isinstance(data, TransferResult):
+        return data.value
+    if isinstance(data, dict):
+        held = any(type(each) is TransferResult for each in data.values())
+        return {name: _value(each) for name, each in data.items()} if held else data
+    if isinstance(data, list | tuple) and any(type(each) is TransferResult for each in data):
+        return type(data)(map(_value, data))
+    return data
+
+
+def _value(given: object) -> object:
+    return given.value if isinstance(given, TransferResult) else given

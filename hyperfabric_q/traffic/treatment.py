@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hyperfabric_q.errors import EntanglementUnavailable, InvalidValue, NotEnoughMemory
-from hyperfabric_q.fabric import Fabric, HardwareType, NodeSignature
+from hyperfabric_q.fabric import HardwareType, NodeSignature
 from hyperfabric_q.traffic import codecs, sealing
 from hyperfabric_q.traffic.codecs import CodecDecision
 from hyperfabric_q.traffic.keys import KeyLease, KeyRing
@@ -29,17 +29,38 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entanglement:
+    """Return the Bell pairs that a teleportation used.
+
+    Attributes:
+        pairs: their ids in the ledger, one per qubit.
+        attempts: made for them, on all links.
+        shared_ns: from asking until the last Bell measurement.
+        fidelities: of each when it was used: measured at the source, corrected at the destination.
+        ages_ns: of each at its correction.
+    """
+
+    pairs: tuple[int, ...]
+    attempts: int
+    shared_ns: float
+    fidelities: tuple[float, ...] = ()
+    ages_ns: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Treatment:
     """What is done to a payload besides sending it.
 
     Attributes:
         decision: of the codec; None when compression was not asked for.
-        codec_ps, crypto_ps, host_ps: at both ends together.
+        codec_ps, crypto_ps, host_ps, entangling_ps: at both ends together.
+        waited_ps: what of the entangling was waiting, so that a better day would have spared it.
         before_ps: what of these comes before the first byte.
         after_ps: what comes after the last.
         encryption: the cipher, "none", or why none is needed.
         seal: how the message is sealed; None when it is not.
         shards: pieces that fit the destination's memory.
+        entanglement: the pairs that carried it; None when it travels classically.
         warnings: what the receipt says about it.
     """
 
@@ -47,11 +68,14 @@ class Treatment:
     codec_ps: int = 0
     crypto_ps: int = 0
     host_ps: int = 0
+    entangling_ps: int = 0
+    waited_ps: int = 0
     before_ps: int = 0
     after_ps: int = 0
     encryption: str = PLAINTEXT
     seal: Seal | None = None
     shards: int = 1
+    entanglement: Entanglement | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -70,7 +94,7 @@ class Wishes:
         Raises:
             InvalidValue: one is neither True nor False (nor, for compression, the name of a lossy codec).
         """
-        if not isinstance(compression, bool | str):
+        if not isinstance(compression, bool | str) or compression == "":
             raise InvalidValue(
                 field="compression_enabled",
                 value=compression,
@@ -83,6 +107,9 @@ class Wishes:
             if not isinstance(given, bool):
                 raise InvalidValue(field=field, value=given, rule="it is True or False")
         return cls(compression=compression, encryption=encryption is True, entanglement=entanglement is True)
+
+
+NO_WISHES: Final = Wishes(compression=False, encryption=False, entanglement=False)
 
 
 class Keys:
@@ -127,9 +154,11 @@ class Keys:
 
 
 def treat(
-    way: Way, payload: Payload, kind: Kind, wishes: Wishes, *, terms: Terms, fabric: Fabric, keys: Keys
+    way: Way, payload: Payload, kind: Kind, wishes: Wishes, *, terms: Terms, keys: Keys, lacking: str | None = None
 ) -> tuple[Treatment, int]:
     """Return what is done to a payload, and its bytes on the wire.
+
+    ``lacking`` is why entanglement that was demanded cannot be had; None when none was, or when it can.
 
     Raises:
         NotEnoughMemory: in strict mode, it does not fit the destination.
@@ -138,8 +167,8 @@ def treat(
     """
     warnings: list[str] = []
     shards = _shards(way, payload, warnings, strict=terms.strict)
-    if wishes.entanglement:
-        warnings.append(_without_entanglement(way, fabric, strict=terms.strict))
+    if lacking is not None:
+        warnings.append(_without_entanglement(way, lacking, strict=terms.strict))
     if not way.path:
         sealed = AT_HOME if wishes.encryption else PLAINTEXT
         return Treatment(encryption=sealed, shards=shards, warnings=tuple(warnings)), max(1, payload.nbytes)
@@ -186,15 +215,8 @@ def _shards(way: Way, payload: Payload, warnings: list[str], *, strict: bool) ->
     return shards
 
 
-def _without_entanglement(way: Way, fabric: Fabric, *, strict: bool) -> str:
-    """Return why the payload travels classically although entanglement was demanded."""
-    bare = [end for end in (way.source, way.destination) if not holds_qubits(fabric.node(end))]
-    if bare:
-        reason = f"{bare[0]!r} has no qubits"
-    elif not way.path:
-        reason = "both ends are one node"
-    else:
-        reason = "this version delivers no quantum states between nodes"
+def _without_entanglement(way: Way, reason: str, *, strict: bool) -> str:
+    """Return what the receipt says of a payload that travels classically although entanglement was demanded."""
     if strict:
         raise EntanglementUnavailable(source=way.source, destination=way.destination, reason=reason)
     return f"Entanglement was demanded, and {reason}: the payload travelled classically, without entanglement."

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Final
 
 from hyperfabric_q.errors import HyperFabricWarning
-from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.fabric import Fabric, NodeSignature
 from hyperfabric_q.fabric.classical import ClassicalNetwork
 from hyperfabric_q.fabric.route import Route
 from hyperfabric_q.fabric.routing import alternatives, route, through
 from hyperfabric_q.scheduling.kernel import Kernel
 from hyperfabric_q.traffic import endpoints
 from hyperfabric_q.traffic.isolation import OPEN, Isolation, Verdict, crossing, enforce, isolation, relays
+from hyperfabric_q.traffic.notices import warn
 from hyperfabric_q.traffic.wiring import Way, Wires
 
 MOST_WAYS: Final = 1 << 17
@@ -58,6 +58,15 @@ class Ways:
         self.sealed.clear()
         self._choices.clear()
 
+    def register(self, node: NodeSignature) -> None:
+        """Add a node; an endpoint of that id that nobody had registered gives way to it.
+
+        Raises:
+            DuplicateName: a node of that id is registered already.
+        """
+        self.become(endpoints.registered(self.fabric, node))
+        self.gateways -= {node.node_id}
+
     def wire(self, kernel: Kernel) -> None:
         """Use the channels of another kernel from now on."""
         self._wires = Wires(kernel, chunk_ps=self._chunk_ps, strict=self._strict)
@@ -77,7 +86,7 @@ class Ways:
             self._stale = True
             self._borders = None
         if warning is not None:
-            warnings.warn(warning, stacklevel=2)
+            warn(warning)
         return name
 
     def find(self, source: str, destination: str, *, encrypted: bool) -> Way:
@@ -101,17 +110,22 @@ class Ways:
         if not verdict.allowed and (stops := relays(borders, source, destination)) is not None:
             detour = through(network, stops)
             other = self._judged(borders, detour.hops, encrypted=encrypted)
-            if other.allowed:
+            if other.allowed or other.must_encrypt:  # then encryption is all that is lacking
                 taken, verdict = detour, other
         way = wires.way(network, taken, enforce(verdict, taken.hops))
-        if verdict.recorded and verdict.gateway is not None and verdict.gateway not in self.gateways:
-            # Not remembered: the next receipt over this way need not say again that a gateway was recorded.
-            self.gateways |= {verdict.gateway}
+        if verdict.recorded and verdict.gateway not in self.gateways:
+            # Not remembered: once it is recorded, receipts over this way need not say so again.
             return way
         if len(found) >= MOST_WAYS:
             found.clear()
         found[source, destination] = way
         return way
+
+    def record(self, way: Way) -> None:
+        """Note that a send over ``way`` goes out: an endpoint that talks into a zone is its gateway from then on."""
+        verdict = way.verdict
+        if verdict.recorded and verdict.gateway is not None and verdict.gateway not in self.gateways:
+            self.gateways |= {verdict.gateway}
 
     def choices(self, way: Way, *, encrypted: bool) -> tuple[Way, ...]:
         """Return the ways that may be taken instead of ``way``, itself first: the zones say the same of all of them."""
@@ -163,4 +177,4 @@ class Ways:
         key = text if about is None else about
         if key not in self._said and len(self._said) < MOST_NOTICES:
             self._said.add(key)
-            warnings.warn(HyperFabricWarning(text), stacklevel=2)
+            warn(HyperFabricWarning(text))

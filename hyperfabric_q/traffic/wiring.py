@@ -139,7 +139,7 @@ class Wires:
         self._numbers: list[int] = []
         self._channels: list[Channel] = []
         self._specs: list[ChannelSpec] = []
-        self._like: dict[Fraction, Channel] = {}
+        self._like: dict[tuple[int, int], Channel] = {}
 
     def become(self, fabric: Fabric) -> ClassicalNetwork:
         """Return the network of ``fabric``, whose channels are in the kernel now; what is under way stays undisturbed.
@@ -166,9 +166,11 @@ class Wires:
         return self._numbers[channel]
 
     def _made(self, spec: ChannelSpec) -> Channel:
-        like = self._like.get(spec.gbps)
+        # To hash a fraction takes a modular inverse.
+        rate = spec.gbps.as_integer_ratio()
+        like = self._like.get(rate)
         if like is None:
-            like = self._like[spec.gbps] = channel("", "", gbps=spec.gbps, chunk_ps=self._chunk_ps)
+            like = self._like[rate] = channel("", "", gbps=spec.gbps, chunk_ps=self._chunk_ps)
         return Channel(
             source=spec.source,
             target=spec.target,

@@ -1,5 +1,7 @@
 """Every example runs from anywhere, warns of nothing, writes no file, and says what it promises."""
 
+import json
+import math
 import re
 import subprocess
 import sys
@@ -9,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"main_job": ("--shots", "100")}
 
 
-def output_of(script, folder):
+def output_of(script, folder, *options):
     done = subprocess.run(
-        (sys.executable, "-W", "error", "-B", script, *QUICK.get(script.stem, ())),
+        (sys.executable, "-W", "error", "-B", script, *QUICK.get(script.stem, ()), *options),
         capture_output=True,
         text=True,
         check=False,
@@ -75,6 +77,27 @@ def test_the_gradient_takes_its_time_and_the_example_says_what_half_a_millisecon
     assert re.search(r"10 MB by halving_doubling: 0\.4\d+ ms, met", told)
 
 
+def test_classical_load_lowers_the_rate_and_the_fidelity_of_pairs(tmp_path):
+    rows = json.loads(output_of(ROOT / "examples" / "load_and_entanglement.py", tmp_path, "--pairs", "100", "--json"))
+    idle, busy = rows[0], rows[-1]
+    for name in ("pairs_per_second", "fidelity"):
+        noise = math.hypot(idle[f"{name}_stderr"], busy[f"{name}_stderr"])
+        assert idle[name] - busy[name] > 5 * noise, name
+
+
+def test_oxford_is_predicted_from_its_gate(tmp_path):
+    told = output_of(ROOT / "examples" / "oxford_two_module.py", tmp_path, "--json")
+    assert {"depolarising", "dephasing"} <= set(re.findall(r"[a-z]+", told))
+
+
 def test_every_example_has_a_test_here():
-    tested = {"main_job", "bring_your_own_circuit", "live_protocol", "limits_and_refusals", "gradient_all_reduce"}
+    tested = {
+        "main_job",
+        "bring_your_own_circuit",
+        "live_protocol",
+        "limits_and_refusals",
+        "gradient_all_reduce",
+        "load_and_entanglement",
+        "oxford_two_module",
+    }
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested

@@ -199,11 +199,11 @@ def test_racks_have_a_lane_each_way_per_so_many_nodes(oversubscription, owners):
     assert len(by_label) == 2 * 7 + 2 * len(owners)
     for number in map(int, owners):
         up, down = by_label[f"uplink:n{number}"], by_label[f"downlink:n{number}"]
-        assert (up.source, up.target) == (down.target, down.source) == (f"rack-{number // 3}", "switch")
+        assert (up.source, up.target) == (down.target, down.source) == (f"(rack-{number // 3})", "(switch)")
         assert up.gbps == down.gbps == Fraction(2**number, 10)
         assert up.forwards == down.forwards == "cut-through"
-    assert by_label["egress:n0"].target == "rack-0"
-    assert by_label["egress:loose"].target == "switch"
+    assert by_label["egress:n0"].target == "(rack-0)"
+    assert by_label["egress:loose"].target == "(switch)"
     assert {f"n{number}" for number in owners} == set(network.lane_of.values())
 
 
@@ -222,7 +222,7 @@ def test_racks_of_one_name_in_two_places_are_two():
     )
     network = classical_network(Fabric(nodes=nodes))
     assert len({spec.label for spec in network.channels if spec.label.startswith("uplink")}) == 2
-    assert {network.channels[number].source for number in route(network, "a", "b").channels[1:2]} == {f"{NYC}/rack-1"}
+    assert {network.channels[number].source for number in route(network, "a", "b").channels[1:2]} == {f"({NYC}/rack-1)"}
 
 
 def test_a_changed_fabric_keeps_the_numbers_of_its_channels():

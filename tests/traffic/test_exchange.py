@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hyperfabric_q import errors
 from hyperfabric_q.fabric import Fabric, FabricZone, HardwareType, IsolationLevel, Link, NodeSignature, ZoneType
 from hyperfabric_q.scheduling.drivers import run
+from hyperfabric_q.traffic.collectives.schedule import Collective
 from hyperfabric_q.traffic.exchange import Exchange
 from hyperfabric_q.traffic.payload import VirtualTensor
 from hyperfabric_q.traffic.request import Terms
@@ -77,6 +78,17 @@ def test_equal_sends_are_told_apart_by_their_contents_not_by_their_order():
     assert sorted(each.latency_ps for each in receipts.values()) == [(n + 1) * 1_000_000 + 100_000 for n in range(6)]
     assert len({each.identity for each in receipts.values()}) == 6
     assert run(main([5, 2, 0, 3, 4, 1])) == (receipts, digest)
+
+
+@pytest.mark.parametrize("payload", [bytes(1000), VirtualTensor((1000,), "uint8")])
+def test_what_differs_in_metadata_alone_is_told_apart_by_it(payload):
+    async def main(order):
+        exchange = plain("a", "b")
+        exchange.attach_handler("b", lambda packet: packet.metadata["layer"])
+        sends = (send(exchange, "a", "b", payload, metadata={"layer": each}) for each in order)
+        return {each.response: each.latency_ps for each in await asyncio.gather(*sends)}
+
+    assert run(main([0, 1, 2, 3])) == run(main([3, 1, 0, 2]))
 
 
 def test_contents_are_read_only_when_sends_are_equal_otherwise(monkeypatch):
@@ -275,6 +287,39 @@ def test_a_send_to_itself_arrives_at_once():
     assert exchange._kernel.recorder.delivered_count == 0
 
 
+def test_a_node_that_talks_to_itself_for_ever_does_not_stop_the_clock():
+    exchange = plain("a", "b")
+
+    async def main():
+        while True:
+            await send(exchange, "a", "a", b"")
+
+    assert run(main(), until_ms=1) is None
+
+
+@pytest.mark.parametrize("duration", [-1, float("nan"), float("inf"), 10**400, True, "1", None, np.array([1, 2])])
+def test_bad_durations_are_refused(duration):
+    with pytest.raises(errors.InvalidValue):
+        run(plain("a").sleep(duration))
+    with pytest.raises(errors.InvalidValue):
+        run(plain("a").compute(int, duration, None))
+
+
+def test_an_async_function_is_no_real_work():
+    async def work():
+        return 1
+
+    with pytest.raises(errors.InvalidValue, match="async"):
+        run(plain("a").compute(work, 1, None))
+
+
+def test_what_is_no_fabric_and_no_key_source_is_refused_at_once():
+    with pytest.raises(errors.InvalidValue, match="Fabric"):
+        Exchange(3, Terms())
+    with pytest.raises(errors.InvalidValue, match="key_source"):
+        Exchange(Fabric(), Terms(), key_source="secret")
+
+
 def test_a_name_that_nobody_registered_becomes_an_endpoint_with_one_warning():
     async def main():
         exchange = plain("alpha", "beta")
@@ -331,7 +376,7 @@ def test_strict_mode_refuses_what_is_otherwise_repaired():
     refused(errors.UnknownName, strict(), "a", "stranger", b"x")
     refused(errors.NotEnoughMemory, strict(), "a", "b", bytes(1001), match="memory_gb = 1e-06")
     refused(errors.EntanglementUnavailable, strict(), "a", "q", b"x", match="'a' has no qubits", entanglement=True)
-    refused(errors.EntanglementUnavailable, strict(), "r", "q", b"x", match="no quantum states", entanglement=True)
+    refused(errors.EntanglementUnavailable, strict(), "r", "q", b"x", match="is no quantum state", entanglement=True)
     refused(errors.DeadlineImpossible, strict(), "a", "q", bytes(1000), match="needs 1100 ns", constraint=1_000)
 
 
@@ -344,7 +389,7 @@ def test_a_constraint_below_the_bound_names_bottleneck_and_remedy():
         "b",
         bytes(1000),
         constraint=600,
-        match="ingress:b at 8 Gb/s is the bottleneck. Raise switch -> b to at least 16 Gb/s, or send at most 500 bytes",
+        match=r"ingress:b at 8 Gb/s is the bottleneck. Raise \(switch\) -> b to at least 16 Gb/s, or send at most 500",
     )
     near = Exchange(Fabric(nodes=(node("a"), node("b"))), Terms(on_violation="raise"))
     refused(
@@ -354,7 +399,7 @@ def test_a_constraint_below_the_bound_names_bottleneck_and_remedy():
         "b",
         b"x",
         constraint=50,
-        match="Propagation alone takes 100000 ps. .* Or allow 101 ns",
+        match="Propagation alone takes 100 ns. .* Or allow 101 ns",
     )
 
 
@@ -387,9 +432,19 @@ def test_a_miss_is_recorded_or_raised_as_asked():
         ({"constraint": float("nan")}, errors.InvalidValue),
         ({"constraint": True}, errors.InvalidValue),
         ({"constraint": "soon"}, errors.InvalidValue),
+        ({"constraint": np.array([1, 2])}, errors.InvalidValue),
+        ({"constraint": np.complex128(1)}, errors.InvalidValue),
         ({"metadata": 3}, errors.InvalidValue),
         ({"encryption": "yes"}, errors.InvalidValue),
         ({"entanglement": 1}, errors.InvalidValue),
+        *(
+            ({name: falsy}, errors.InvalidValue)
+            for name in ("compression", "encryption", "entanglement")
+            for falsy in (None, 0, [], np.False_)
+        ),
+        ({"encryption": ""}, errors.InvalidValue),
+        ({"compression": ""}, errors.InvalidValue),
+        ({"priority": True}, errors.InvalidValue),
         ({"compression": 3}, errors.InvalidValue),
         ({"compression": "zip"}, errors.UnknownName),
     ],
@@ -416,6 +471,21 @@ def test_words_are_read_in_any_case():
 
 
 # ---------------------------------------------------------------------------------------------------------- treatments
+
+
+def test_a_thousand_repairs_of_one_kind_are_one_warning():
+    nodes = (node("src"), *(node(f"small-{each}", memory_gb=1) for each in range(20)))
+
+    async def main():
+        exchange = Exchange(Fabric(nodes=nodes), Terms())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            sends = (send(exchange, "src", each.node_id, VirtualTensor(3 * 10**9, "uint8")) for each in nodes[1:])
+            results = await asyncio.gather(*sends)
+        assert len(caught) == 1
+        assert all("streamed in 3 shards" in each.warnings[0] for each in results)
+
+    run(main())
 
 
 def test_what_does_not_fit_is_streamed_in_shards_with_a_warning():
@@ -612,6 +682,40 @@ def test_an_endpoint_that_talks_into_a_zone_becomes_a_recorded_gateway_and_is_se
 def test_strict_mode_refuses_plaintext_across_the_border():
     exchange = zoned(IsolationLevel.QUANTUM_SECURE, gateways=("gate",), strict=True)
     refused(errors.IsolationViolated, exchange, "gate", "in-1", b"x", match="without encryption")
+    # By way of the gateway encryption is all that is lacking, too.
+    refused(
+        errors.IsolationViolated, exchange, "in-1", "out", b"x", match="without encryption.*encryption_enabled=True"
+    )
+
+
+@pytest.mark.parametrize("source", ["in-1", "gate"])
+def test_a_strict_quantum_secure_zone_is_left_by_its_gateway_when_sealed(source):
+    async def main():
+        exchange = zoned(IsolationLevel.QUANTUM_SECURE, gateways=("gate",), strict=True)
+        inside = "out" if source == "in-1" else "in-1"
+        return (await send(exchange, source, inside, b"x", encryption=True)).receipt
+
+    receipt = run(main())
+    assert "gate" in receipt.path
+    assert receipt.encryption == "aes-256-gcm"
+    assert "not from quantum key distribution" in receipt.warnings[0]
+
+
+def test_what_is_refused_makes_nobody_a_gateway():
+    async def main():
+        exchange = zoned(IsolationLevel.QUANTUM_SECURE)
+        with pytest.warns(errors.ImplicitEndpointWarning), pytest.raises(errors.InvalidValue, match="sealed message"):
+            await exchange.send_many("controller", "in-1", [5], 0, "generic", "normal")
+        with pytest.raises(errors.InvalidValue, match="sealed message"):
+            await exchange.collectives.run(
+                Collective.ALL_REDUCE, ["controller", "in-1"], 8, "ring", "gradient", "normal", None
+            )
+        assert exchange.ways.gateways == frozenset()
+        first = await send(exchange, "controller", "in-1", b"x")
+        assert exchange.ways.gateways == {"controller"}
+        return first
+
+    assert "recorded as a gateway" in run(main()).warnings[0]
 
 
 # ---------------------------------------------------------------------------------------------------------- many sends
@@ -692,6 +796,20 @@ def test_many_sends_can_be_cancelled():
     assert run(main()) == 11_000_000
 
 
+@pytest.mark.parametrize("positions", [[0, 1], (0, 1), np.array([0, 1]), [np.int64(0), 1]])
+def test_positions_stand_for_names_in_many_sends(positions):
+    async def times(sources, destinations):
+        exchange = plain("a", "b", "c")
+        return (await exchange.send_many(sources, destinations, [10, 20], 0, "generic", "normal")).done_ps.tolist()
+
+    assert run(times(positions, 2)) == run(times(["a", "b"], "c"))
+
+
+def test_no_sends_are_done_at_once():
+    many = run(plain("a", "b").send_many([], [], [], [], "generic", "normal"))
+    assert len(many) == 0
+
+
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
@@ -702,6 +820,8 @@ def test_many_sends_can_be_cancelled():
         ({"release_ns": [0, 1, 2]}, errors.InvalidValue),
         ({"release_ns": float("nan")}, errors.InvalidValue),
         ({"destinations": 7}, errors.InvalidValue),
+        ({"sources": [True, 1]}, errors.InvalidValue),
+        ({"nbytes": 2**60}, errors.InvalidValue),
         ({"destinations": "aa"}, errors.UnknownName),
     ],
 )
@@ -743,6 +863,19 @@ def test_an_exchange_starts_anew_on_another_loop():
         return (await send(exchange, "a", "b", bytes(1000))).receipt.submitted_ps, exchange.digest
 
     assert run(main()) == run(main())
+
+
+def test_another_loop_is_refused_while_one_has_something_under_way():
+    exchange = plain("a", "b")
+    first = asyncio.new_event_loop()
+    waiting = first.create_task(send(exchange, "a", "b", bytes(1000)))
+    first.run_until_complete(asyncio.sleep(0))
+    with pytest.raises(errors.BusyFabric, match="another event loop"):
+        run(send(exchange, "a", "b", b"x"))
+    assert first.run_until_complete(waiting).latency_ps == 1_100_000
+    # An idle loop may be left, and one that was closed too.
+    assert run(send(exchange, "a", "b", bytes(1000))).latency_ps == 1_100_000
+    first.close()
 
 
 def test_another_policy_on_a_clock_in_use_is_refused():

@@ -83,14 +83,14 @@ def test_strangers_pass_through_medium_but_not_through_high():
     assert crossing(borders(zone("z", HIGH, "bc", "b")), ("a", "b", "c")).allowed
 
 
-def test_quantum_secure_needs_encryption_and_strictly_a_quantum_key():
+def test_quantum_secure_needs_encryption_and_says_that_the_key_is_no_quantum_key():
     secure = borders(zone("z", SECURE, "ab", "a"))
     verdict = crossing(secure, ("a", "c"))
     assert (verdict.allowed, verdict.must_encrypt, verdict.wants_quantum_key) == (True, True, True)
     assert "switched on" in verdict.warning
     assert "quantum key" in verdict.warning
     assert crossing(secure, ("a", "c"), encrypted=True, quantum_key=True).warning is None
-    for encrypted, quantum_key, allowed in ((False, True, False), (True, False, False), (True, True, True)):
+    for encrypted, quantum_key, allowed in ((False, True, False), (True, False, True), (True, True, True)):
         verdict = crossing(secure, ("a", "c"), encrypted=encrypted, quantum_key=quantum_key, strict=True)
         assert verdict.allowed is allowed
     assert not crossing(secure, ("b", "c"), encrypted=True, quantum_key=True).allowed
@@ -158,7 +158,7 @@ def test_relays_lead_over_the_fewest_gateways():
 # ------------------------------------------------------------------------------------------------------------ oracle
 
 
-def refusals(zones, implicit, hops, *, encrypted, quantum_key, strict):
+def refusals(zones, implicit, hops, *, encrypted, strict):
     """What is wrong with a packet that goes out exactly so, by sets and words: an independent reading of the rules."""
     wrong = []
     source, destination = hops[0], hops[-1]
@@ -180,11 +180,8 @@ def refusals(zones, implicit, hops, *, encrypted, quantum_key, strict):
         strangers = source not in members and destination not in members
         if level in {"HIGH", "QUANTUM_SECURE"} and strangers and members & set(hops[1:-1]):
             wrong.append((each.zone_id, "transit"))
-        if level == "QUANTUM_SECURE" and crossed:
-            if not encrypted:
-                wrong.append((each.zone_id, "plain text"))
-            if strict and not quantum_key:
-                wrong.append((each.zone_id, "no quantum key"))
+        if level == "QUANTUM_SECURE" and crossed and not encrypted:
+            wrong.append((each.zone_id, "plain text"))
     return wrong
 
 
@@ -216,7 +213,7 @@ def test_no_packet_of_100_000_crosses_a_border_that_the_oracle_closes():
             hops = tuple(ids[each] for each in order[:length])
             verdict = crossing(found, hops, encrypted=asked, quantum_key=quantum_key, strict=strict)
             sealed = asked or (verdict.allowed and verdict.must_encrypt)
-            terms = {"quantum_key": quantum_key, "strict": strict}
+            terms = {"strict": strict}
             wrong = refusals(zones, {"controller", "dashboard"}, hops, encrypted=sealed, **terms)
             if verdict.allowed:
                 assert not wrong

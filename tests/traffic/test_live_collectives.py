@@ -387,6 +387,12 @@ def test_a_message_that_is_lost_or_damaged_makes_it_undeliverable(fault):
         (["gpu-0", "gpu-1"], ["a", "b"], InvalidValue, "only numbers"),
         (["gpu-0", "gpu-1"], {"gpu-0": np.ones(3)}, InvalidValue, "an entry for each node"),
         (["gpu-0", "gpu-1"], [np.ones(3), [object()]], InvalidValue, "one array per node"),
+        (
+            ["gpu-0", "gpu-1"],
+            [np.ones(3), np.ma.masked_array(np.ones(3), [0, 1, 0])],
+            InvalidValue,
+            "one array per node",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_sent(nodes, data, fault, text):

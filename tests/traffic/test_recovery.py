@@ -7,7 +7,7 @@ import pytest
 
 import hyperfabric_q as hq
 from hyperfabric_q import errors
-from hyperfabric_q.fabric import Fabric, HardwareType, Link, NodeSignature
+from hyperfabric_q.fabric import Fabric, FabricZone, HardwareType, IsolationLevel, Link, NodeSignature, ZoneType
 from hyperfabric_q.scheduling.faults import (
     Corrupt,
     Delay,
@@ -102,6 +102,33 @@ def test_a_channel_that_is_down_already_is_not_tried():
     assert (after.path, after.retransmissions) == (("a", "x", "b"), 0)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_a_zone_has_sealed_goes_around_too(asked):
+    vault = FabricZone(
+        zone_id="vault",
+        zone_type=ZoneType.COMPUTE_CLUSTER,
+        isolation_level=IsolationLevel.QUANTUM_SECURE,
+        members=("a",),
+        gateways=("a",),
+    )
+
+    async def main():
+        protocol = hq.HyperFabricProtocol(diamond().with_zone(vault), enable_fault_tolerance=True)
+        protocol.inject(LinkDown(channels=(("x", "b"),), from_ps=US // 2))
+        return await protocol.send_data(source="a", destination="b", data=bytes(1000), encryption_enabled=asked)
+
+    receipt = hq.run(main()).receipt
+    assert receipt.path == ("a", "y", "b")
+    assert receipt.encryption == "aes-256-gcm"
+    assert any("switched on" in each for each in receipt.warnings) is not asked
+
+
+def test_channels_are_named_by_a_collection_of_names():
+    for channels in (None, 3):
+        with pytest.raises(errors.InvalidValue, match="channels"):
+            hq.HyperFabricProtocol(diamond()).inject(LinkDown(channels=channels, from_ps=0))
+
+
 def test_a_way_around_may_be_much_longer():
     ends = ["ab", "ax", "xy", "yz", "zb"]
     links = tuple(Link(a, b, bandwidth_gbps=8, latency_ns=100) for a, b in ends)
@@ -175,7 +202,107 @@ def test_a_duplicate_has_an_effect_of_its_own_only_without_fault_tolerance(toler
     assert len(set(seen)) == 1
 
 
+def test_a_handler_that_raises_on_a_duplicate_is_reported_once(capsys):
+    async def main():
+        protocol = hq.HyperFabricProtocol(line())
+        protocol.inject(Duplicate(probability=1.0, after_ps=5 * US))
+        seen = []
+
+        def answer(packet):
+            seen.append(packet.key)
+            if seen.count(packet.key) > 1:
+                raise ValueError("twice")
+
+        protocol.attach_handler("b", answer)
+        for _ in range(2):
+            await protocol.send_data(source="a", destination="b", data=b"1")
+            await protocol.sleep_ns(100_000)
+        return len(seen)
+
+    with pytest.warns(errors.HyperFabricWarning, match="raised on a copy: ValueError") as caught:
+        assert hq.run(main()) == 4
+    assert len(caught) == 1
+    assert capsys.readouterr().err == ""
+
+
+# -------------------------------------------------------------------------------------------------------------- crashes
+
+
+def test_a_crashed_node_sends_nothing_over_a_link_that_came_later():
+    async def main(restart):
+        fabric = Fabric(nodes=tuple(map(node, "abc")), links=(Link("a", "b", bandwidth_gbps=8, latency_ns=100),))
+        protocol = hq.HyperFabricProtocol(fabric)
+        protocol.inject(NodeCrash(node="b", at_ps=US, restart_ps=restart))
+        await protocol.sleep_ns(500)
+        protocol.connect("b", "c", bandwidth_gbps=8, latency_ns=100)
+        before = await protocol.send_data(source="b", destination="c", data=bytes(100))
+        await protocol.sleep_ns(5_000)
+        await protocol.send_data(source="b", destination="c", data=bytes(100))
+        return before
+
+    assert hq.run(main(5 * US)).latency_ns == 200
+    with pytest.raises(errors.Undeliverable, match="node down"):
+        hq.run(main(None))
+
+
+@pytest.mark.parametrize("tolerant", [True, False])
+def test_a_crashed_node_does_not_answer_itself(tolerant):
+    async def main():
+        protocol = hq.HyperFabricProtocol(line(), enable_fault_tolerance=tolerant)
+        protocol.inject(NodeCrash(node="b", at_ps=US, restart_ps=3 * US))
+        answers = []
+        protocol.attach_handler("b", lambda packet: answers.append(protocol.now_ps))
+        for _ in range(3):
+            try:
+                await protocol.send_data(source="b", destination="b", data=b"x")
+            except errors.Undeliverable as fault:
+                answers.append(fault.reason)
+            await protocol.sleep_ns(2_000)
+        return answers
+
+    assert hq.run(main()) == [0, "node down", 4 * US]
+
+
+@pytest.mark.parametrize("restart", [None, 1])
+def test_a_node_that_crashes_while_it_opens_a_message_does_not_answer(restart):
+    async def main(crash_ps):
+        protocol = hq.HyperFabricProtocol(line())
+        if crash_ps is not None:
+            protocol.inject(NodeCrash(node="b", at_ps=crash_ps, restart_ps=restart and crash_ps + restart))
+        answers = []
+        protocol.attach_handler("b", lambda packet: answers.append(packet.data))
+        asked = {"source": "a", "destination": "b", "data": bytes(1000), "encryption_enabled": True}
+        try:
+            return await protocol.send_data(**asked), answers
+        except errors.Undeliverable as fault:
+            return fault, answers
+
+    usual, answers = hq.run(main(None))
+    assert len(answers) == 1
+    assert usual.receipt.crypto_ps > 100
+    fault, answers = hq.run(main(usual.receipt.done_ps - 100))
+    assert (fault.reason, answers) == ("node down", [])
+
+
+def test_a_node_called_switch_is_not_the_switch():
+    async def main():
+        protocol = hq.HyperFabricProtocol(Fabric(nodes=tuple(map(node, ("a", "b", "switch", "rack-1")))))
+        protocol.inject(NodeCrash(node="switch", at_ps=0), LinkDown(channels=("rack-1",), from_ps=0))
+        await protocol.sleep_ns(1)
+        return await protocol.send_data(source="a", destination="b", data=b"x")
+
+    assert hq.run(main()).payload == b"x"
+
+
 # ------------------------------------------------------------------------------------------------------------- by name
+
+
+def test_two_linked_nodes_are_not_mistaken_for_their_link():
+    with pytest.raises(errors.InvalidValue, match=r"\(\('a', 'x'\),\) for the link"):
+        sent(diamond(), LinkDown(channels=("a", "x"), from_ps=1))
+    with pytest.raises(errors.Undeliverable):
+        sent(diamond(), LinkDown(channels=frozenset({"a", "x"}), from_ps=1))
+    assert sent(diamond(), LinkDown(channels=("x", "(switch)")[:1], from_ps=1)).receipt.path == ("a", "y", "b")
 
 
 def test_faults_are_named_by_nodes_links_and_labels():

@@ -154,6 +154,7 @@ def test_a_bulk_send_is_interrupted_and_says_how_often_and_how_long():
         "codec": 0,
         "crypto": 0,
         "host": 0,
+        "entanglement": 0,
         "recovery": 0,
     }
     assert (bulk.preemptions, bulk.queueing_ps, bulk.latency_ps) == (1, 500_000, 100_500_000)

@@ -117,6 +117,8 @@ def _arrays(names: Sequence[str], data: object) -> list[Array]:
         raise InvalidValue(field="data", value=type(data).__name__, rule=_RULE)
     if len(rows) != len(names):
         raise InvalidValue(field="data", value=len(rows), rule=f"there is an array for each of the {len(names)} nodes")
+    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
+        raise InvalidValue(field="data", value="masked array", rule=_RULE, remedy="Send array.filled(...).")
     try:
         arrays = [np.asarray(row) for row in rows]
     except ValueError as fault:

@@ -15,7 +15,8 @@ from hyperfabric_q.traffic.collectives.foresight import Foresight, Task, foresee
 from hyperfabric_q.traffic.collectives.result import CollectiveResult
 from hyperfabric_q.traffic.collectives.schedule import Collective
 from hyperfabric_q.traffic.collectives.under_way import Gathering, UnderWay
-from hyperfabric_q.traffic.request import KINDS, Kind, Terms, kind_of, read_constraint
+from hyperfabric_q.traffic.request import Kind, Terms, kind_of, read_constraint
+from hyperfabric_q.traffic.transfer import MAY_HOLD_RESULTS, standing_for
 from hyperfabric_q.traffic.ways import Ways
 from hyperfabric_q.traffic.wiring import BYTES_PER_GB
 from hyperfabric_q.units import to_ns
@@ -63,13 +64,15 @@ def ask(
         DeadlineImpossible: in strict mode or with ``on_violation="raise"``, the ends are too slow for the constraint.
         NotEnoughMemory: in strict mode, the vector does not fit a node.
     """
-    kind = _kind(data_type, priority)
+    kind = kind_of(data_type, priority)
     names = _names(ways, nodes)
     chosen = 0
     if root is not None:
         if ways.known(root) not in names:
             raise InvalidValue(field="root", value=root, rule="it is one of the nodes that take part")
         chosen = names.index(ways.known(root))
+    if type(data) in MAY_HOLD_RESULTS:
+        data = standing_for(data)
     brought = contribution(collective, names, data, kind.data_type)
     constraint = read_constraint(latency_constraint_ns, terms.constraint_ps)
     task = Task(
@@ -136,14 +139,6 @@ def brought_about(asked: Asked, under_way: UnderWay, terms: Terms) -> Collective
             result=result,
         )
     return result
-
-
-def _kind(data_type: object, priority: object) -> Kind:
-    try:
-        found = KINDS.get((data_type, priority))
-    except TypeError:
-        raise InvalidValue(field="data_type, priority", value=(data_type, priority), rule="names") from None
-    return kind_of(data_type, priority) if found is None else found
 
 
 def _names(ways: Ways, nodes: object) -> tuple[str, ...]:

@@ -133,7 +133,8 @@ def slice_edges(nbytes: int, parts: int, itemsize: int = 1) -> IntArray:
     if nbytes < 0 or itemsize < 1 or nbytes % itemsize:
         raise InvalidValue(field="nbytes", value=nbytes, rule=f"it must be a whole number of {itemsize}-byte elements")
     if nbytes * parts >= 1 << 62:
-        raise InvalidValue(field="nbytes", value=nbytes, rule=f"{parts} slices of it exceed exact 64-bit arithmetic")
+        most = ((1 << 62) - 1) // parts
+        raise InvalidValue(field="nbytes", value=nbytes, rule=f"with {parts} node(s) or slices at most {most} bytes")
     return np.arange(parts + 1, dtype=np.int64) * (nbytes // itemsize) // parts * itemsize
 
 

@@ -1,26 +1,24 @@
-"""``HyperFabricProtocol``: the live fabric: nodes and links are added to it, payloads sent and circuits run on it."""
+"""The live fabric: nodes and links are added to it, payloads sent, Bell pairs shared and circuits run on it."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import ArrayLike
 
 from hyperfabric_q import seeds
-from hyperfabric_q.errors import HyperFabricWarning, InvalidValue
 from hyperfabric_q.fabric import Fabric, FabricZone, Link, NodeSignature
 from hyperfabric_q.fabric.registered import Registered
+from hyperfabric_q.protocol.collective_calls import CollectiveCalls
+from hyperfabric_q.protocol.entanglement_calls import EntanglementCalls, service_of
 from hyperfabric_q.registry import late
 from hyperfabric_q.scheduling.admission import Verdict
 from hyperfabric_q.scheduling.faults import Fault
 from hyperfabric_q.scheduling.policy import Policy
 from hyperfabric_q.scheduling.timeline import Timeline
 from hyperfabric_q.traffic.bulk import Names, Transfers
-from hyperfabric_q.traffic.collectives.result import CollectiveResult
-from hyperfabric_q.traffic.collectives.schedule import Collective
 from hyperfabric_q.traffic.endpoints import implicit_endpoints
 from hyperfabric_q.traffic.exchange import Exchange
 from hyperfabric_q.traffic.flows import Flow, Promise, flow_of, promise
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-class HyperFabricProtocol:
+class HyperFabricProtocol(CollectiveCalls, EntanglementCalls):
     """A live fabric.
 
     The fabric itself is a frozen value; each registration replaces it as a whole, so a rejected one leaves nothing
@@ -73,7 +71,8 @@ class HyperFabricProtocol:
             fabric: nodes, links and zones to start with.
             enable_ml_routing: single sends take, of several ways over declared links, the one of least delay as
                 estimated from the backlog and from deliveries; see ``hyperfabric_q.traffic.adaptive``.
-            enable_quantum_optimization: accepted, and without effect in this version; a warning says so.
+            enable_quantum_optimization: make Bell pairs just in time for ``needed_ns``, and let the request whose pairs
+                are needed first go first; see ``hyperfabric_q.entanglement.service``.
             enable_fault_tolerance: send again what was lost, around channels that are down, and let it count once; see
                 ``hyperfabric_q.traffic.recovery``.
             default_latency_constraint_ns: of every send that states none.
@@ -91,7 +90,6 @@ class HyperFabricProtocol:
             InvalidValue: an option is out of range.
             UnknownName: there is no such profile.
         """
-        _warn_of_no_effect(enable_quantum_optimization=enable_quantum_optimization)
         terms = Terms(
             strict=strict,
             enable_ml_routing=enable_ml_routing,
@@ -104,7 +102,8 @@ class HyperFabricProtocol:
         )
         self._exchange = Exchange(Fabric() if fabric is None else fabric, terms, key_source=key_source)
         self._flows: list[Flow] = []
-        self._seed = seed
+        self._seed = None if seed is None else seeds.resolve(seed)
+        self._service = service_of(self._exchange, seed=self._seed, optimise=enable_quantum_optimization)
 
     # ---------------------------------------------------------------------------------------------------- the fabric
 
@@ -124,12 +123,12 @@ class HyperFabricProtocol:
         return tuple(sorted(self._exchange.ways.gateways))
 
     def register_node(self, node: NodeSignature) -> Registered[NodeSignature]:
-        """Add a node; also awaitable.
+        """Add a node; also awaitable. An implicit endpoint of that id gives way to it.
 
         Raises:
             DuplicateName: a node of that id is registered already.
         """
-        self._exchange.ways.become(self._exchange.ways.fabric.with_node(node))
+        self._exchange.ways.register(node)
         return Registered(node)
 
     def connect(
@@ -142,8 +141,11 @@ class HyperFabricProtocol:
         distance_m: float | None = None,
         pair_fidelity: float | None = None,
         pair_rate_hz: float | None = None,
+        pair_attempt_ns: float | None = None,
+        pair_channel: str = "dedicated",
+        preset: str | None = None,
     ) -> Registered[Link]:
-        """Link two nodes in both directions; ``pair_fidelity`` makes the link a quantum one.
+        """Link two nodes in both directions; ``pair_fidelity`` makes the link a quantum one. Arguments as of ``Link``.
 
         Raises:
             UnknownName: a node is not registered; the error names the nearest id.
@@ -158,6 +160,9 @@ class HyperFabricProtocol:
             distance_m=distance_m,
             pair_fidelity=pair_fidelity,
             pair_rate_hz=pair_rate_hz,
+            pair_attempt_ns=pair_attempt_ns,
+            pair_channel=pair_channel,
+            preset=preset,
         )
         self._exchange.ways.become(self._exchange.ways.fabric.with_link(link))
         return Registered(link)
@@ -196,14 +201,17 @@ class HyperFabricProtocol:
             source: node id; a name that nobody registered becomes a software endpoint, unless ``strict``.
             destination: the same. Its handler, if there is one, answers.
             data: bytes, text, a NumPy array, a Qiskit circuit, a ``VirtualTensor``, any buffer, numbers, lists, dicts
-                and dataclasses of these; or the result of another send, which stands for its ``value``.
+                and dataclasses of these. The result of another send, alone or in a list, stands for its ``value``.
             data_type: what it is to the fabric; decides its class and how spikes are counted.
             priority: moves it from that class.
             latency_constraint_ns: how long it may take until it is ready; earlier deadlines go first within a class.
             compression_enabled: compress it if it then arrives earlier; the name of a lossy codec ("bf16") permits
                 that codec as well.
             encryption_enabled: seal it with AES-256-GCM; what has bytes is really encrypted.
-            requires_quantum_entanglement: this version delivers classically, and says so in the receipt.
+            requires_quantum_entanglement: teleport it. ``data`` is then a Qiskit ``Statevector``, ``DensityMatrix`` or
+                circuit that prepares a state, and ``data_type`` QUANTUM_STATE; each qubit takes a Bell pair and two
+                bits, and what arrives is a ``DensityMatrix``. What cannot be teleported travels classically, and the
+                receipt says why.
             metadata: anything for the destination's handler.
 
         Raises:
@@ -215,6 +223,7 @@ class HyperFabricProtocol:
                 fabric needs.
             DeadlineMissed: with ``on_violation="raise"``, it arrived too late.
             NotEnoughMemory, EntanglementUnavailable: in strict mode.
+            PairSpent: a quantum state is sent a second time.
             Undeliverable: a fault took it.
 
         Cancelling the task withdraws what has not been sent. Cost: about 40 µs, whatever the size.
@@ -261,101 +270,6 @@ class HyperFabricProtocol:
             UnknownName, NoRoute, IsolationViolated, Undeliverable: as for single sends.
         """
         return self._exchange.send_many(sources, destinations, nbytes, release_ns, data_type, priority)
-
-    def all_reduce(
-        self,
-        nodes: Sequence[str],
-        data: object,
-        *,
-        algorithm: str = "auto",
-        data_type: DataType | str = DataType.GRADIENT,
-        priority: PacketPriority | str = PacketPriority.NORMAL,
-        latency_constraint_ns: float | None = None,
-    ) -> Coroutine[Any, Any, CollectiveResult]:
-        """Return, when awaited, the result of an all-reduce: every node has the sum of all nodes' arrays.
-
-        Sums are formed in the order of ``nodes``, whatever the algorithm: the result is the same to the last bit.
-
-        While nothing else comes near the links in question, times come from a recurrence: a ring of 1024 nodes takes
-        some 30 ms. Otherwise they come from the kernel, message by message, and are the same to the picosecond.
-
-        Args:
-            nodes: ids of the nodes that take part; their order is that of the ranks, hence of the ring.
-            data: one array per node, as a list in their order or by id. Or one ``VirtualTensor``, or a number of
-                bytes, that stands for what each node has; then there are times and no contents.
-            algorithm: "ring", "tree", "halving_doubling", "hierarchical" (racks follow from ``rack_position``),
-                "direct" or one that a plug-in has registered; "auto" takes the one that is fastest on these links
-                while they are idle ("direct" excepted).
-            data_type: what the messages are to the fabric.
-            priority: moves them from the class of that type.
-            latency_constraint_ns: how long it may take until the last node is done.
-
-        Raises:
-            InvalidValue: an argument is out of range, the arrays do not fit together, or a zone demands encryption.
-            UnknownName, NoRoute, IsolationViolated, NotEnoughMemory, Undeliverable: as for single sends.
-            DeadlineImpossible, DeadlineMissed: the same, for the whole collective.
-        """
-        return self._exchange.collectives.run(
-            Collective.ALL_REDUCE, nodes, data, algorithm, data_type, priority, latency_constraint_ns
-        )
-
-    def reduce_scatter(
-        self,
-        nodes: Sequence[str],
-        data: object,
-        *,
-        algorithm: str = "auto",
-        data_type: DataType | str = DataType.GRADIENT,
-        priority: PacketPriority | str = PacketPriority.NORMAL,
-        latency_constraint_ns: float | None = None,
-    ) -> Coroutine[Any, Any, CollectiveResult]:
-        """Return, when awaited, the result of a reduce-scatter: node ``i`` of ``n`` has slice ``i`` of the sum.
-
-        A slice is one of the flattened array: elements ``i * size // n`` to ``(i + 1) * size // n``. The rest is as for
-        ``all_reduce``.
-        """
-        return self._exchange.collectives.run(
-            Collective.REDUCE_SCATTER, nodes, data, algorithm, data_type, priority, latency_constraint_ns
-        )
-
-    def all_gather(
-        self,
-        nodes: Sequence[str],
-        data: object,
-        *,
-        algorithm: str = "auto",
-        data_type: DataType | str = DataType.PARAMETER,
-        priority: PacketPriority | str = PacketPriority.NORMAL,
-        latency_constraint_ns: float | None = None,
-    ) -> Coroutine[Any, Any, CollectiveResult]:
-        """Return, when awaited, the result of an all-gather: every node has all nodes' arrays, one after another.
-
-        What one node brings is its slice: together they are the slices of one flat array, as ``reduce_scatter`` leaves
-        them. The rest is as for ``all_reduce``.
-        """
-        return self._exchange.collectives.run(
-            Collective.ALL_GATHER, nodes, data, algorithm, data_type, priority, latency_constraint_ns
-        )
-
-    def broadcast(
-        self,
-        nodes: Sequence[str],
-        data: object,
-        *,
-        root: str,
-        algorithm: str = "auto",
-        data_type: DataType | str = DataType.PARAMETER,
-        priority: PacketPriority | str = PacketPriority.NORMAL,
-        latency_constraint_ns: float | None = None,
-    ) -> Coroutine[Any, Any, CollectiveResult]:
-        """Return, when awaited, the result of a broadcast: every node has what ``root`` has.
-
-        ``data`` is anything that ``send_data`` takes, or a number of bytes; what arrives is the object itself. The rest
-        is as for ``all_reduce``.
-        """
-        return self._exchange.collectives.run(
-            Collective.BROADCAST, nodes, data, algorithm, data_type, priority, latency_constraint_ns, root
-        )
 
     def register_flow(
         self,
@@ -506,15 +420,3 @@ class HyperFabricProtocol:
     def __repr__(self) -> str:
         fabric = self._exchange.ways.fabric
         return f"<HyperFabricProtocol: {len(fabric.nodes)} nodes, {len(fabric.links)} links, {len(fabric.zones)} zones>"
-
-
-_NO_EFFECT_YET: Final = "has no effect in this version; everything else works as without it"
-
-
-def _warn_of_no_effect(**flags: bool) -> None:
-    """Say once, when a protocol is made, which of its flags do nothing yet."""
-    for name, given in flags.items():
-        if not isinstance(given, bool):
-            raise InvalidValue(field=name, value=given, rule="it is True or False")
-        if given:
-            warnings.warn(HyperFabricWarning(f"{name}=True {_NO_EFFECT_YET}."), stacklevel=3)
