@@ -75,7 +75,7 @@ def simulate(
 
 
 def _lanes(engine: Engine, path: Any, asked: dict[str, Any]) -> Lanes:
-    """Return the deliveries that an engine makes; those of the event engine count no attempts."""
+    """Return the deliveries that an engine makes."""
     from hyperfabric_q.entanglement import lanes  # noqa: PLC0415
 
     if engine is Engine.lanes:
@@ -86,7 +86,7 @@ def _lanes(engine: Engine, path: Any, asked: dict[str, Any]) -> Lanes:
     return lanes.Lanes(
         delivery_ps=found.delivery_ps,
         correlators=found.correlators,
-        raw_attempts=found.raw_pairs * 0,
+        raw_attempts=found.raw_attempts,
         raw_pairs=found.raw_pairs,
     )
 

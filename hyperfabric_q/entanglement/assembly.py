@@ -78,6 +78,7 @@ class Recipe:
         priority_class: of attempts on lines that are shared.
         deadline_ps: of the attempts; earlier ones go first within a class.
         hops: links of the path.
+        nodes: ids of the stations.
         born: the correlators of each link's pairs at emission.
     """
 
@@ -88,11 +89,13 @@ class Recipe:
     priority_class: int = 1
     deadline_ps: int = NO_DEADLINE
     hops: int = field(init=False)
+    nodes: tuple[str, ...] = field(init=False)
     born: tuple[Correlators, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         states = correlators([link.weights for link in self.path.links]).tolist()
         object.__setattr__(self, "hops", self.path.hops)
+        object.__setattr__(self, "nodes", tuple(station.node_id for station in self.path.stations))
         object.__setattr__(self, "born", tuple((lx, ly, lz) for lx, ly, lz in states))
 
 
@@ -215,13 +218,14 @@ class Assembly:
             deadline_ps=self.recipe.deadline_ps,
             identity=(self.identity + self._count * STRIDE) % (1 << 64),
         )
-        job.ended = lambda job: self._detected(link, job)
-        job.lost = lambda job: self._failed(link, job)
+        job.place = link
+        job.ended, job.lost = self._detected, self._failed
         self._jobs[link] = job
         self._lines.begin(job)
 
-    def _failed(self, link: int, job: Job) -> None:
+    def _failed(self, job: Job) -> None:
         """A fault has taken the attempts or their outcome: what was made is not known of, and counts for nothing."""
+        link = job.place
         self._jobs[link] = None
         self._ledger.vain_attempts += job.spent
         self._failures[link] += 1
@@ -237,8 +241,9 @@ class Assembly:
         if not self.ended and self._given_up is not None:
             self._given_up(reason)
 
-    def _detected(self, link: int, job: Job) -> None:
+    def _detected(self, job: Job) -> None:
         """The detectors have clicked, and light has carried that to both ends; now its bytes have to come through."""
+        link = job.place
         self._jobs[link] = None
         self._failures[link] = 0
         if self.ended:
@@ -366,23 +371,19 @@ class Assembly:
 
     def _swap_where_ready(self, link: int) -> None:
         """Swap at the ends of the segment of ``link`` as long as the policy allows one there."""
-        while True:
-            segment = self._segments[link]
-            assert segment is not None  # noqa: S101
-            for station in (segment.first, segment.last + 1):
-                if self._may_swap(station):
-                    self._swap(station)
-                    break
-            else:
-                return
-
-    def _may_swap(self, station: int) -> bool:
-        if not 0 < station < self.recipe.hops:
-            return False
-        left, right = self._segments[station - 1], self._segments[station]
-        if left is None or right is None:
-            return False
-        return self.recipe.spans.allow(station, left.first, right.last)
+        segments, hops, spans = self._segments, self.recipe.hops, self.recipe.spans
+        swapped = True
+        while swapped:
+            swapped = False
+            here = segments[link]
+            assert here is not None  # noqa: S101
+            for station in (here.first, here.last + 1):
+                if 0 < station < hops:
+                    left, right = segments[station - 1], segments[station]
+                    if left is not None and right is not None and spans.allow(station, left.first, right.last):
+                        self._swap(station)
+                        swapped = True
+                        break
 
     def _swap(self, station: int) -> None:
         segments, elements, path = self._segments, self.elements, self.recipe.path
@@ -393,7 +394,7 @@ class Assembly:
         end = now + path.stations[station].swap_ps
         before.right_ps = after.left_ps = end
         first, last = left.first, right.last
-        a, b = path.stations[first].node_id, path.stations[last + 1].node_id
+        a, b = self.recipe.nodes[first], self.recipe.nodes[last + 1]
         born = min(left.born_ps, right.born_ps)
         joined = Segment(first, last, self._ledger.swapped(left.pair, right.pair, a, b, born, now), born)
         for link in range(first, last + 1):

@@ -30,13 +30,15 @@ class Deliveries:
     Args:
         delivery_ps: from the first attempt of each pair until both ends knew that they held it, (runs,).
         correlators: of each pair when both ends knew it, (runs, 3).
+        raw_attempts: made for each, (runs,).
         raw_pairs: heralded for each, (runs,).
         ledger: every pair of all runs.
-        events: starts and completions of services, deliveries, submissions and timers that the kernel went through.
+        events: what happened: jobs begun, attempts and outcomes that ended, swaps, cutoffs and deliveries.
     """
 
     delivery_ps: NDArray[np.int64]
     correlators: NDArray[np.float64]
+    raw_attempts: NDArray[np.int64]
     raw_pairs: NDArray[np.int64]
     ledger: Ledger
     events: int
@@ -88,7 +90,7 @@ class _Runs:
         self._left = 0
         self._begun = 0
         self._count = 0
-        self._done: list[tuple[int, int]] = []
+        self._done: list[tuple[int, int, int]] = []
         self._states: list[NDArray[np.float64]] = []
         self._rows: list[list[tuple[float, float, float, int, int]]] = []
 
@@ -103,9 +105,10 @@ class _Runs:
         return Deliveries(
             delivery_ps=done[:, 0],
             correlators=np.concatenate(self._states),
+            raw_attempts=done[:, 2],
             raw_pairs=done[:, 1],
             ledger=self._ledger,
-            events=self._kernel.steps,
+            events=self._kernel.events + self._ledger.balance.swaps + len(done),
         )
 
     def _next(self) -> None:
@@ -124,7 +127,7 @@ class _Runs:
 
     def _finished(self, assembly: Assembly) -> None:
         now = self._kernel.now_ps
-        self._done.append((now - self._begun, assembly.raw_pairs))
+        self._done.append((now - self._begun, assembly.raw_pairs, assembly.attempts))
         self._ledger.end(assembly.pair, Fate.CONSUMED, now)
         self._rows.append(assembly.storage(now))
         if len(self._rows) >= _CHUNK:

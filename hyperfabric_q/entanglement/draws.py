@@ -30,4 +30,6 @@ class Draws:
         """Return how many attempts it takes to succeed, at least 1: the geometric law by inversion."""
         if success >= 1:
             return 1
-        return 1 + int(math.log1p(-self.uniform()) / math.log1p(-success))
+        if not self._block:
+            self._block = self._generator.random(_BLOCK).tolist()
+        return 1 + int(math.log1p(-self._block.pop()) / math.log1p(-success))

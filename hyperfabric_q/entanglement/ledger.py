@@ -7,7 +7,6 @@ kernel's events, which does not depend on the order of submission.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -122,8 +121,8 @@ class Ledger:
         self._keep = keep
         self._count = 0
         self._attempts = 0
-        self._origins: Counter[Origin] = Counter()
-        self._fates: Counter[Fate] = Counter()
+        self._origins = dict.fromkeys(Origin, 0)
+        self._fates = dict.fromkeys(Fate, 0)
         self._held: dict[int, Row] = {}
         self._ended: dict[int, tuple[Fate, int, Row]] = {}
 
@@ -162,9 +161,10 @@ class Ledger:
         if row is None:
             raise self._twice(pair)
         self._fates[fate] += 1
-        self._ended[pair] = fate, now_ps, row
-        if self._keep is not None and len(self._ended) > self._keep:
-            self._ended.pop(next(iter(self._ended)))
+        if self._keep != 0:
+            self._ended[pair] = fate, now_ps, row
+            if self._keep is not None and len(self._ended) > self._keep:
+                del self._ended[next(iter(self._ended))]
 
     def _twice(self, pair: int) -> PairSpent | InternalError:
         if pair in self._ended:

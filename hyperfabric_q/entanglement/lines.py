@@ -29,12 +29,13 @@ class Job(Message):
 
     Attributes:
         link: where they are made.
+        place: the number of that link in its chain.
         attempts: how many it takes.
         ended: called with the job when its pair is heralded.
         lost: called with the job when a fault has taken the line from it, or the word of its success.
     """
 
-    __slots__ = ("attempts", "ended", "entry", "link", "lost", "unit", "withdrawn")
+    __slots__ = ("attempts", "ended", "entry", "link", "lost", "place", "unit", "withdrawn")
 
     def __init__(
         self, link: Elementary, attempts: int, *, priority_class: int, deadline_ps: int, identity: int
@@ -50,6 +51,7 @@ class Job(Message):
             key=("pair", link.a, link.b, identity),
         )
         self.link = link
+        self.place = 0
         self.attempts = attempts
         self.unit = 1
         self.withdrawn = False

@@ -145,15 +145,16 @@ class Carried:
     zb: FloatArray
 
     def __post_init__(self) -> None:
-        each = [
-            check_within(field.name, getattr(self, field.name), -1 - 1e-9, 1 + 1e-9, "an expectation lies in [-1, 1]")
-            for field in fields(self)
+        names = [each.name for each in fields(self)]
+        given = [
+            check_within(name, getattr(self, name), -1 - 1e-9, 1 + 1e-9, "an expectation lies in [-1, 1]")
+            for name in names
         ]
-        for each, array in zip(fields(self), np.broadcast_arrays(*each), strict=True):
+        for name, array in zip(names, np.broadcast_arrays(*given), strict=True):
             # A view, so that the caller's own array stays writable.
             view = array.view()
             view.setflags(write=False)
-            object.__setattr__(self, field.name, view)
+            object.__setattr__(self, name, view)
 
     @classmethod
     def of(cls, correlators: ArrayLike) -> Carried:

@@ -151,6 +151,11 @@ class Kernel:
     # ----------------------------------------------------------------------------------------------------- the clock
 
     @property
+    def events(self) -> int:
+        """How much has happened or is about to: messages admitted, services completed, arrivals and timers."""
+        return self._sequence + self._rank
+
+    @property
     def next_ps(self) -> int | None:
         """When something will happen next; None when nothing is under way."""
         next_ps = self._next()

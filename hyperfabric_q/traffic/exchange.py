@@ -306,6 +306,8 @@ class Exchange:
             return self._prepared(way, numbers, kind, wishes, asked_ps, constraint, metadata, lacking=state), None
         bits = state.bits()
         treated = self._treated(way, bits, kind, wishes, None)
+        if constraint is not None and self._vets:
+            vet(way, treated[1], state.at_best(treated[0]), constraint)
         await state.measured(clock, kind.priority_class)
         return state.sending(bits, kind, treated, clock, asked_ps, constraint, metadata), state
 

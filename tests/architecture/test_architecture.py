@@ -84,13 +84,20 @@ def names(node):
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
 
 
+def code_lines(function):
+    """Lines without the docstring: saying more of an option must not make a function too long."""
+    first = function.body[0]
+    told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    return function.end_lineno - function.lineno + 1 - (first.end_lineno - first.lineno + 1 if told else 0)
+
+
 def test_modules_and_functions_stay_small():
     long_modules = [f"{path}: {len(text)}" for path in MODULES if len(text := path.read_text().splitlines()) > 520]
     long_functions = [
         f"{path}:{node.lineno} {node.name}"
         for path, tree in trees()
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno > 70
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and code_lines(node) > 60
     ]
     assert long_modules == []
     assert long_functions == []

@@ -337,7 +337,6 @@ def test_what_cannot_be_teleported_says_why_or_is_refused(fabric, data, reason):
         sent(fabric(), data, options={"strict": True})
 
 
-@pytest.mark.xfail(strict=True, reason="the exchange does not vet teleportations yet: Teleportation.at_best is for it")
 def test_a_constraint_that_light_forbids_is_refused_before_any_attempt():
     async def main(options):
         protocol = hq.HyperFabricProtocol(line(), seed=1, **options)
