@@ -38,9 +38,7 @@ def fabric() -> hq.Fabric:
         )
         for place in range(2)
     ]
-    link = hq.Link(
-        "qpu-0", "qpu-1", distance_m=1_000, pair_fidelity=0.97, pair_rate_hz=RATE_HZ, pair_attempt_ns=20_000
-    )
+    link = hq.Link("qpu-0", "qpu-1", distance_m=1_000, pair_fidelity=0.97, pair_rate_hz=RATE_HZ, pair_attempt_ns=20_000)
     return hq.Fabric(nodes=tuple(nodes), links=(link,))
 
 
