@@ -38,6 +38,9 @@ bench: $(STAMP)  ## the numbers in the documentation
 	$(BIN)/python benchmarks/scheduling/collectives.py
 	$(BIN)/python benchmarks/scheduling/send_data.py
 	$(BIN)/python benchmarks/scheduling/ml_routing.py
+	$(BIN)/python benchmarks/entanglement/reach.py
+	$(BIN)/python benchmarks/entanglement/oxford.py
+	$(BIN)/python benchmarks/entanglement/quantum_optimization.py
 
 docs: $(STAMP)  ## the documentation as HTML, examples executed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -255,7 +255,7 @@ class NotEnoughCommunicationQubits(Infeasible):
     def __str__(self) -> str:
         return (
             f"{self.purpose} needs {self.needed} communication qubit(s) on {self.node!r}; it has {self.available}. "
-            f"Raise communication_qubits of {self.node!r} to {self.needed}, or keep those qubits on one node."
+            f"Raise communication_qubits of {self.node!r} to {self.needed}, or need fewer at once."
         )
 
 
