@@ -51,6 +51,16 @@ class _Densities:
         order = [*range(size), 2 * size, 2 * size + 1, *range(size, 2 * size), 2 * size + 2, 2 * size + 3]
         self.each(lambda _, rho: np.multiply.outer(rho, bell).transpose(order))
 
+    def fresh(self, wire):
+        """Bring in a wire in |0>, to which a qubit of the same node is copied."""
+        assert wire not in self.used, "a wire that is not |0> is used as if it were"
+        self.used.add(wire)
+        size = len(self.alive)
+        self.alive.append(wire)
+        zero = np.array([[1, 0], [0, 0]], dtype=complex)
+        order = [*range(size), 2 * size, *range(size, 2 * size), 2 * size + 1]
+        self.each(lambda _, rho: np.multiply.outer(rho, zero).transpose(order))
+
     def measure(self, wire, bit, *, drop):
         size, axis, found = len(self.alive), self.alive.index(wire), {}
         for outcome, rho in self.by_outcome.items():
@@ -68,6 +78,7 @@ class _Densities:
         self.by_outcome = found
         if drop:
             self.alive.remove(wire)
+            self.used.add(wire)
 
     def reset(self, wire):
         size, axis = len(self.alive), self.alive.index(wire)
@@ -110,8 +121,8 @@ class _Densities:
 def outcomes(circuit, vector, *, entry=None, exit_wires=None, keep=None):
     """Unnormalised density matrices by the values of the ``keep`` first classical bits; exact, all branches.
 
-    ``entry`` and ``exit_wires`` are the wires of the logical qubits; all other wires start in |0>, must come in by a
-    ``bell_pair`` and must be measured before the end.
+    ``entry`` and ``exit_wires`` are the wires of the logical qubits at the start and at the end; all other wires start
+    in |0>, come in by a ``bell_pair`` or a local ``cx``, and must be measured into a dropped bit before the end.
     """
     entry = list(range(circuit.num_qubits)) if entry is None else entry
     exit_wires = entry if exit_wires is None else exit_wires
@@ -125,21 +136,25 @@ def outcomes(circuit, vector, *, entry=None, exit_wires=None, keep=None):
         if name == "bell_pair":
             walk.pair(wires)
         elif name == "measure":
-            walk.measure(wires[0], each.clbits[0], drop=wires[0] not in data)
-        elif name == "reset" and wires[0] not in data:
-            assert wires[0] not in walk.alive, "a live copy is reset"
+            walk.measure(wires[0], each.clbits[0], drop=each.clbits[0] in dropped)
+        elif name == "reset" and wires[0] not in walk.alive:
             walk.used.discard(wires[0])
         elif name == "reset":
+            assert not circuit.find_bit(wires[0]).registers[0][0].name.endswith("_comm"), "a live copy is reset"
             walk.reset(wires[0])
         elif name == "if_else":
             walk.branch(each.operation, wires)
         elif name != "barrier":
+            for wire in wires:
+                if wire not in walk.alive:
+                    assert name == "cx", f"{name} on a wire that holds nothing"
+                    walk.fresh(wire)
             matrix = np.asarray(each.operation.to_matrix())
             walk.each(lambda _, rho, matrix=matrix, wires=wires: walk.rotate(rho, matrix, wires))
         done = {bit for bit in each.clbits if last.get(bit) == index}
         if done:
             walk.forget(done)
-    assert set(walk.alive) == set(data), "communication wires are still alive at the end"
+    assert set(walk.alive) == {circuit.qubits[wire] for wire in exit_wires}, "other wires are alive at the end"
     ends = [walk.alive.index(circuit.qubits[wire]) for wire in reversed(exit_wires)]
     size, found = 2 ** len(data), {}
     for outcome, rho in walk.by_outcome.items():

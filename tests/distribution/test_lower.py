@@ -7,12 +7,20 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Clbit
 
+from hyperfabric_q.distribution.chapters import chapters_of
 from hyperfabric_q.distribution.lower import lower
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.segments import segments_of
 from hyperfabric_q.distribution.sites import allowed_sites
 from hyperfabric_q.distribution.steps import Release, Spread, ebits_of, steps_of
 from hyperfabric_q.errors import InvalidValue, NotEnoughCommunicationQubits
+
+
+def still_steps(program, segments, network, homes, sites):
+    """The steps of a placement in which no qubit moves, from one home per qubit."""
+    chapters = chapters_of(program, segments)
+    return steps_of(program, chapters, network, *chapters.still(homes), sites)
+
 
 ALLOWED = {"u", "p", "x", "z", "h", "cx", "cz", "cp", "bell_pair", "measure", "reset", "barrier", "if_else"}
 
@@ -23,7 +31,7 @@ def emitted(circuit, network, homes, sites):
     sites = np.array(sites, dtype=np.int32)
     if callable(sites) or sites.ndim == 0:
         sites = np.full(program.two_qubit_gates, int(sites), dtype=np.int32)
-    steps = steps_of(program, segments, network, homes, allowed_sites(segments, network, homes, sites))
+    steps = still_steps(program, segments, network, homes, allowed_sites(segments, network, homes, sites))
     return lower(program, network, homes, steps), steps
 
 

@@ -6,6 +6,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import CircuitInstruction
 from qiskit.circuit.library import CZGate, HGate, Measure, Reset, SwapGate
 
+from hyperfabric_q.distribution.chapters import chapters_of
 from hyperfabric_q.distribution.lower import BellPairGate, lower
 from hyperfabric_q.distribution.network import network_of
 from hyperfabric_q.distribution.rebase import rebase
@@ -17,11 +18,17 @@ from hyperfabric_q.errors import VerificationFailed
 from hyperfabric_q.fabric import Fabric
 
 
+def still_steps(program, segments, network, homes, sites):
+    """The steps of a placement in which no qubit moves, from one home per qubit."""
+    chapters = chapters_of(program, segments)
+    return steps_of(program, chapters, network, *chapters.still(homes), sites)
+
+
 def emitted(circuit, fabric, homes, sites):
     program, network = rebase(circuit), network_of(fabric)
     segments, homes = segments_of(program), np.array(homes, dtype=np.int32)
     sites = allowed_sites(segments, network, homes, np.array(sites, dtype=np.int32))
-    steps = steps_of(program, segments, network, homes, sites)
+    steps = still_steps(program, segments, network, homes, sites)
     return lower(program, network, homes, steps).circuit, steps, program
 
 

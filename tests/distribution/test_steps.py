@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 
+from hyperfabric_q.distribution.chapters import chapters_of
 from hyperfabric_q.distribution.network import UNREACHABLE
 from hyperfabric_q.distribution.program import Kind
 from hyperfabric_q.distribution.rebase import rebase
@@ -13,6 +14,13 @@ from hyperfabric_q.distribution.segments import cost, segments_of
 from hyperfabric_q.distribution.sites import allowed_sites
 from hyperfabric_q.distribution.steps import Apply, Release, Spread, ebits_of, steps_of
 from hyperfabric_q.errors import NoQuantumPath, NotEnoughCommunicationQubits
+
+
+def still_steps(program, segments, network, homes, sites):
+    """The steps of a placement in which no qubit moves, from one home per qubit."""
+    chapters = chapters_of(program, segments)
+    return steps_of(program, chapters, network, *chapters.still(homes), sites)
+
 
 ENDS = (Kind.U, Kind.RESET)
 
@@ -132,7 +140,7 @@ def test_steps_obey_the_hardware(case, net, scramble):
     asked = rng.integers(nodes, size=program.two_qubit_gates).astype(np.int32)
     sites = allowed_sites(segments, network, homes, asked)
     try:
-        steps = steps_of(program, segments, network, homes, sites)
+        steps = still_steps(program, segments, network, homes, sites)
     except NotEnoughCommunicationQubits:
         assert cost(segments, network, homes, sites) >= UNREACHABLE, "refused although every chain exists"
         return
@@ -162,7 +170,7 @@ def spread_out(pairs, homes, net, limit, shape="full", nodes=None):
 
 def test_one_copy_serves_a_whole_segment_and_goes_after_its_last_gate(net):
     program, segments, network, homes = spread_out([(0, 1), (0, 2), (0, 3)], [0, 1, 1, 1], net, None)
-    steps = steps_of(program, segments, network, homes, np.full(3, 1, dtype=np.int32))
+    steps = still_steps(program, segments, network, homes, np.full(3, 1, dtype=np.int32))
     assert steps == (Spread(0, 0, 1), Apply(0, 1), Apply(1, 1), Apply(2, 1), Release(0, 1))
 
 
@@ -175,7 +183,7 @@ def test_gates_are_pulled_forward_to_a_fresh_copy_but_not_across_a_flip(net):
     circuit.cp(0.4, 0, 3)
     program = rebase(circuit)
     network, homes = net("full", [9, 9]), np.array([0, 1, 1, 1], dtype=np.int32)
-    steps = steps_of(program, segments_of(program), network, homes, np.full(4, 1, dtype=np.int32))
+    steps = still_steps(program, segments_of(program), network, homes, np.full(4, 1, dtype=np.int32))
     rows = [
         program.angles[step.row, 0] for step in steps if isinstance(step, Apply) and program.kind[step.row] == Kind.CP
     ]
@@ -193,14 +201,14 @@ def test_a_full_node_gives_up_the_copy_that_is_needed_last(net):
     segments, homes = segments_of(program), np.array([0, 0, 1, 1], dtype=np.int32)
     for limit, expected in ((None, 2), (2, 2), (1, 4)):
         network = net("full", [9, 9], limit)
-        steps = steps_of(program, segments, network, homes, np.full(4, 1, dtype=np.int32))
+        steps = still_steps(program, segments, network, homes, np.full(4, 1, dtype=np.int32))
         assert ebits_of(steps) == expected
         assert max(walked(program, network, homes, steps).peak) <= (limit or 2)
 
 
 def test_a_chain_releases_the_relay_when_nothing_more_needs_it(net):
     program, segments, network, homes = spread_out([(0, 1)], [0, 2], net, 2, "line", 3)
-    steps = steps_of(program, segments, network, homes, np.array([2], dtype=np.int32))
+    steps = still_steps(program, segments, network, homes, np.array([2], dtype=np.int32))
     assert [step for step in steps if isinstance(step, Spread)] == [Spread(0, 0, 1), Spread(0, 1, 2)]
     walked(program, network, homes, steps)
 
@@ -211,12 +219,12 @@ def test_a_chain_releases_the_relay_when_nothing_more_needs_it(net):
 def test_a_chain_that_cannot_pass_names_the_node_that_stops_it(limits, node, needed, net):
     program, segments, network, homes = spread_out([(0, 1)], [0, 2], net, limits, "line", 3)
     with pytest.raises(NotEnoughCommunicationQubits) as caught:
-        steps_of(program, segments, network, homes, np.array([2], dtype=np.int32))
+        still_steps(program, segments, network, homes, np.array([2], dtype=np.int32))
     assert (caught.value.node, caught.value.needed) == (node, needed)
 
 
 def test_qubits_on_unlinked_nodes_have_no_path(net):
     program, segments, network, homes = spread_out([(0, 1)], [0, 2], net, 1, [(0, 1), (2, 3)], 4)
     with pytest.raises(NoQuantumPath) as caught:
-        steps_of(program, segments, network, homes, np.array([2], dtype=np.int32))
+        still_steps(program, segments, network, homes, np.array([2], dtype=np.int32))
     assert (caught.value.a, caught.value.b) == (("n0", "n1"), ("n2", "n3"))
