@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -23,13 +23,15 @@ from hyperfabric_q.distribution.steps import ebits_of
 from hyperfabric_q.distribution.verify import verify as check
 from hyperfabric_q.distribution.verify import verify_rebase
 from hyperfabric_q.errors import InvalidValue, NotEnoughQubits, UnknownName, VerificationFailed
-from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.fabric import Fabric, fields
 
 if TYPE_CHECKING:
     import cirq
     from qiskit import QuantumCircuit
 
     Circuit: TypeAlias = QuantumCircuit | cirq.Circuit | str | os.PathLike[str]
+
+LONGEST_SEARCH_S: Final = 1e6
 
 Homes: TypeAlias = Sequence[str] | Mapping[int, str]
 
@@ -39,6 +41,7 @@ def plan(
     fabric: Fabric | str | os.PathLike[str],
     *,
     homes: Homes | None = None,
+    time_limit_s: float = 5.0,
     verify: str = "auto",
     seed: int | None = None,
 ) -> Plan:
@@ -48,6 +51,8 @@ def plan(
         circuit: a Qiskit or Cirq circuit, OpenQASM text, or the path of a circuit file.
         fabric: the nodes and links, or the path of a fabric file.
         homes: node id of every qubit, to pin them; None lets the partitioner choose.
+        time_limit_s: about how long to search for fewer e-bits, starts and verification apart; 0 does without. It is
+            turned into a number of moves, so that the plan does not depend on the speed of the machine.
         verify: "auto" picks the strongest check that is affordable; "proved", "skeleton", "sampled" or "skipped" ask
             for one.
         seed: reproduces the plan; None draws one, which the plan reports.
@@ -64,7 +69,9 @@ def plan(
     program = rebase(circuit)
     network = _network(fabric, program.qubits)
     segments = segments_of(program)
-    placement = place(program, segments, network, seed=seed, homes=_pinned(homes, program.qubits, network))
+    time_limit_s = fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s")
+    pinned = _pinned(homes, program.qubits, network)
+    placement = place(program, segments, network, seed=seed, homes=pinned, time_limit_s=time_limit_s)
     lowered = lower(program, network, placement.homes, placement.steps)
     counted = replay(lowered.circuit, fabric)
     if counted.ebits != ebits_of(placement.steps):

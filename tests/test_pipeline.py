@@ -209,3 +209,45 @@ def test_an_annotated_gate_on_many_qubits_is_planned_and_proved():
     circuit.append(XGate().control(3, annotated=True), [0, 1, 2, 4])
     plan = hq.plan(circuit, hq.Fabric.full([3, 3]), seed=1)
     assert plan.equivalent == "proved"
+
+
+def test_qubits_move_where_that_saves_pairs():
+    circuit = hq.families.quantum_volume(8, seed=3)
+    fabric = hq.Fabric.full([5, 5], communication_qubits=None)
+    still = hq.plan(circuit, fabric, seed=1, time_limit_s=0)
+    moving = hq.plan(circuit, fabric, seed=1)
+    assert still.moves == 0 < moving.moves
+    assert moving.ebits < still.ebits
+    assert moving.equivalent == "proved"
+    assert sum(packet.moves for packet in moving.packets) == moving.to_dict()["moves"]
+    assert "moves the qubit" in moving.draw()
+
+
+def test_the_search_gives_the_same_plan_for_the_same_seed():
+    circuit = hq.families.quantum_volume(6, seed=3)
+    plans = [hq.plan(circuit, hq.Fabric.full([4, 4]), seed=5, time_limit_s=0.5) for _ in range(2)]
+    assert plans[0].distributed_circuit == plans[1].distributed_circuit
+
+
+def test_a_bound_proves_a_chain_optimal_and_never_exceeds_a_plan():
+    chain = hq.plan(hq.families.ghz(9), hq.Fabric.line([3, 3, 3]), seed=1)
+    assert chain.lower_bound(time_limit_s=0).value == chain.ebits == 2
+    fourier = hq.plan(hq.families.qft(6), hq.Fabric.full([3, 3]), seed=1)
+    assert fourier.lower_bound(time_limit_s=5).value <= fourier.ebits
+
+
+def test_a_plan_stands_on_the_clock_of_its_fabric():
+    fabric = hq.Fabric.line([2, 2], communication_qubits=1).replace(
+        "links.*", pair_rate_hz=1e4, pair_attempt_ns=1_000, pair_fidelity=0.95
+    )
+    plan = hq.plan(hq.families.ghz(4), fabric, seed=1)
+    table = plan.schedule()
+    assert len(table.pairs.link) == plan.ebits == 1
+    assert table.makespan_ps >= 100_000_000  # one pair in a hundred attempts of a microsecond
+    assert 0 < table.infidelity < 1
+
+
+@pytest.mark.parametrize("limit", [-1, float("nan"), "5", True])
+def test_a_time_limit_is_a_number_of_seconds(limit):
+    with pytest.raises(InvalidValue, match="time_limit_s"):
+        hq.plan(hq.families.ghz(4), hq.Fabric.line([2, 2]), time_limit_s=limit)

@@ -17,7 +17,7 @@ from qiskit.circuit.library import CXGate, HGate, Measure, Reset, XGate, ZGate
 
 from hyperfabric_q.distribution.network import Network
 from hyperfabric_q.distribution.program import IntArray, Kind, Program, append, carry_classical
-from hyperfabric_q.distribution.steps import Apply, Release, Spread, Step
+from hyperfabric_q.distribution.steps import Apply, Promote, Release, Settle, Spread, Step
 from hyperfabric_q.errors import InvalidValue
 
 
@@ -59,6 +59,12 @@ class Lowered:
 def lower(program: Program, network: Network, homes: IntArray, steps: Sequence[Step]) -> Lowered:
     """Return the circuit that carries out ``steps``; O(steps).
 
+    Args:
+        program: the circuit.
+        network: the nodes.
+        homes: home of each qubit at the start, shape (qubits,).
+        steps: what happens.
+
     Raises:
         InvalidValue: a classical register of the user's has a name that the emitted circuit needs.
     """
@@ -68,19 +74,42 @@ def lower(program: Program, network: Network, homes: IntArray, steps: Sequence[S
     return emitter.lowered()
 
 
-def _peaks(steps: Sequence[Step], nodes: int) -> tuple[list[int], list[int]]:
-    """The communication qubits each node needs at once, and the protocol bits it measures."""
-    live, peak, bits = [0] * nodes, [0] * nodes, [0] * nodes
+@dataclass(slots=True)
+class _Needs:
+    """The most data and communication qubits each node needs at once, and the protocol bits it measures."""
+
+    data: list[int]
+    comm: list[int]
+    bits: list[int]
+
+
+def _needs(homes: IntArray, steps: Sequence[Step], nodes: int) -> _Needs:
+    held = np.bincount(homes, minlength=nodes).tolist()
+    needs = _Needs(data=list(held), comm=[0] * nodes, bits=[0] * nodes)
+    live = [0] * nodes
+    home: list[int] = homes.tolist()
+    lodging: set[int] = set()
     for step in steps:
         if isinstance(step, Spread):
             live[step.target] += 1
-            peak[step.source] = max(peak[step.source], live[step.source] + 1)
-            peak[step.target] = max(peak[step.target], live[step.target])
-            bits[step.source] += 1
+            needs.comm[step.source] = max(needs.comm[step.source], live[step.source] + 1)
+            needs.comm[step.target] = max(needs.comm[step.target], live[step.target])
+            needs.bits[step.source] += 1
         elif isinstance(step, Release):
             live[step.node] -= 1
-            bits[step.node] += 1
-    return peak, bits
+            needs.bits[step.node] += 1
+        elif isinstance(step, Promote):
+            old, home[step.qubit] = home[step.qubit], step.node
+            (live if step.qubit in lodging else held)[old] -= 1
+            lodging.add(step.qubit)
+            needs.bits[old] += 1
+        elif isinstance(step, Settle):
+            lodging.remove(step.qubit)
+            live[step.node] -= 1
+            held[step.node] += 1
+            needs.data[step.node] = max(needs.data[step.node], held[step.node])
+            needs.bits[step.node] += 1
+    return needs
 
 
 class _Emitter:
@@ -90,8 +119,7 @@ class _Emitter:
         self._circuit = QuantumCircuit(name="distributed")
         carry_classical(self._circuit, program.classical)
         taken = {register.name for register in self._circuit.cregs}
-        peak, bits = _peaks(steps, len(network))
-        held = np.bincount(homes, minlength=len(network))
+        needs = _needs(homes, steps, len(network))
         data: list[QuantumRegister | None] = []
         self._comm: list[list[Qubit]] = []
         self._proto: list[list[Clbit]] = []
@@ -104,17 +132,22 @@ class _Emitter:
                         rule="the distributed circuit needs this name for itself",
                         remedy="Rename the register.",
                     )
-            data.append(self._register(f"{name}_data", int(held[node])))
-            comm = self._register(f"{name}_comm", peak[node])
+            data.append(self._register(f"{name}_data", needs.data[node]))
+            comm = self._register(f"{name}_comm", needs.comm[node])
             self._comm.append(list(comm or ()))
-            proto = ClassicalRegister(bits[node], f"{name}_proto") if bits[node] else None
+            proto = ClassicalRegister(needs.bits[node], f"{name}_proto") if needs.bits[node] else None
             if proto is not None:
                 self._circuit.add_register(proto)
             self._proto.append(list(proto or ())[::-1])
-        self._free = [list(range(count)) for count in peak]
+        self._free = [list(range(count)) for count in needs.comm]
         self._dirty: set[Qubit] = set()
-        places = [iter(register or ()) for register in data]
-        self._home = [next(places[node]) for node in homes.tolist()]
+        self._data = [list(register or ()) for register in data]
+        self._vacant = [list(range(count)) for count in needs.data]
+        places = [(node, heapq.heappop(self._vacant[node])) for node in homes.tolist()]
+        self._home = [self._data[node][index] for node, index in places]
+        self._entry = tuple(self._home)
+        self._seat: list[int] = [index for _, index in places]
+        self._lodging: dict[int, int] = {}
         self._copies: list[dict[int, tuple[Qubit, int]]] = [{} for _ in self._home]
         self._homes: list[int] = homes.tolist()
         self._x, self._z, self._h, self._cx, self._pair = XGate(), ZGate(), HGate(), CXGate(), BellPairGate()
@@ -133,6 +166,10 @@ class _Emitter:
             self._spread(step)
         elif isinstance(step, Release):
             self._release(step)
+        elif isinstance(step, Promote):
+            self._promote(step)
+        elif isinstance(step, Settle):
+            self._settle(step)
         else:
             self._apply(step)
 
@@ -170,11 +207,39 @@ class _Emitter:
 
     def _release(self, step: Release) -> None:
         wire, index = self._copies[step.qubit].pop(step.node)
-        bit = self._proto[step.node].pop()
+        self._disentangle(wire, self._home[step.qubit], step.node)
+        heapq.heappush(self._free[step.node], index)
+
+    def _promote(self, step: Promote) -> None:
+        """Disentangle the old home, and free its wire."""
+        qubit, old = step.qubit, self._homes[step.qubit]
+        wire, index = self._copies[qubit].pop(step.node)
+        self._disentangle(self._home[qubit], wire, old)
+        if qubit in self._lodging:
+            heapq.heappush(self._free[old], self._lodging.pop(qubit))
+        else:
+            heapq.heappush(self._vacant[old], self._seat[qubit])
+        self._dirty.add(self._home[qubit])
+        self._home[qubit], self._homes[qubit], self._lodging[qubit] = wire, step.node, index
+
+    def _settle(self, step: Settle) -> None:
+        """Copy the home to a data qubit of its node, which takes no pair, and disentangle the communication qubit."""
+        seat = heapq.heappop(self._vacant[step.node])
+        wire, old = self._data[step.node][seat], self._home[step.qubit]
+        if wire in self._dirty:
+            self._add(self._reset, [wire])
+            self._dirty.discard(wire)
+        self._add(self._cx, [old, wire])
+        self._disentangle(old, wire, step.node)
+        heapq.heappush(self._free[step.node], self._lodging.pop(step.qubit))
+        self._home[step.qubit], self._seat[step.qubit] = wire, seat
+
+    def _disentangle(self, wire: Qubit, kept: Qubit, node: int) -> None:
+        """Measure one wire of a logical qubit in the X basis; its phase bit corrects another."""
+        bit = self._proto[node].pop()
         self._add(self._h, [wire])
         self._add(self._measure, [wire], [bit])
-        self._correct(self._z, self._home[step.qubit], bit)
-        heapq.heappush(self._free[step.node], index)
+        self._correct(self._z, kept, bit)
 
     def _apply(self, step: Apply) -> None:
         kind, first, second, angles, clbit = self._rows[step.row]
@@ -190,9 +255,13 @@ class _Emitter:
 
     def lowered(self) -> Lowered:
         index = {wire: position for position, wire in enumerate(self._circuit.qubits)}
-        places = tuple(index[wire] for wire in self._home)
         node_of = [""] * self._circuit.num_qubits
         for register in self._circuit.qregs:
             for wire in register:
                 node_of[index[wire]] = register.name.rsplit("_", 1)[0]
-        return Lowered(circuit=self._circuit, entry=places, exit=places, node_of=tuple(node_of))
+        return Lowered(
+            circuit=self._circuit,
+            entry=tuple(index[wire] for wire in self._entry),
+            exit=tuple(index[wire] for wire in self._home),
+            node_of=tuple(node_of),
+        )

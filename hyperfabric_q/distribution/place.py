@@ -12,10 +12,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from hyperfabric_q.distribution.network import Network, components
+from hyperfabric_q.distribution.chapters import Chapters, chapters_of, cost_in_time
+from hyperfabric_q.distribution.families import families
+from hyperfabric_q.distribution.hub import hub_starts
+from hyperfabric_q.distribution.network import UNREACHABLE, Network, components
 from hyperfabric_q.distribution.partitioners.blocks import blocks
 from hyperfabric_q.distribution.partitioners.multilevel import multilevel, orders
 from hyperfabric_q.distribution.program import IntArray, Program
+from hyperfabric_q.distribution.refine import moves_for, refine
 from hyperfabric_q.distribution.segments import Segments, cost
 from hyperfabric_q.distribution.sites import allowed_sites, cover_sites, improve_sites
 from hyperfabric_q.distribution.steps import Step, ebits_of, steps_of
@@ -40,13 +44,40 @@ LINKED_NODES_IN_ALL = 1_200
 """The same by the square of the nodes where not all are linked: partitioning for such a network grows with it."""
 
 
+SEARCHED = 4
+"""Starts, the cheapest, that the search goes on from."""
+
+MOVES_PER_SECOND = 300_000
+"""Nominal speed of the search."""
+
+PATIENCE = 4
+"""The search stops early only where the machine is so many times slower than that."""
+
+
 Candidate: TypeAlias = tuple[IntArray, IntArray, str]
 """Homes, sites, and the name of the start they came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A placement that may be lowered.
+
+    Attributes:
+        homes: home of each segment, shape (s,).
+        idle_homes: home of each qubit without gates, -1 elsewhere, shape (qubits,).
+        sites: node of each gate, shape (g,).
+        start: where it came from.
+    """
+
+    homes: IntArray
+    idle_homes: IntArray
+    sites: IntArray
+    start: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Who runs what: the home of each qubit, the site of each gate, and the steps that follow from them."""
+    """Who runs what: the home of each qubit at the start, the site of each gate, and the steps that follow."""
 
     homes: IntArray
     sites: IntArray
@@ -55,16 +86,24 @@ class Placement:
 
 
 def place(
-    program: Program, segments: Segments, network: Network, *, seed: int, homes: IntArray | None = None
+    program: Program,
+    segments: Segments,
+    network: Network,
+    *,
+    seed: int,
+    homes: IntArray | None = None,
+    time_limit_s: float = 5.0,
 ) -> Placement:
-    """Return the cheapest placement found; seconds for 20,000 gates.
+    """Return the cheapest placement found.
 
     Args:
         program: the circuit.
         segments: its copy-set hypergraph.
         network: the QPU nodes.
-        seed: orders the starts; the same seed gives the same placement.
+        seed: of the starts and the search; the same seed gives the same placement.
         homes: pins every qubit to a node; only the sites are then chosen.
+        time_limit_s: about how long to search on from the best starts. It buys a number of moves at a nominal speed, so
+            that the answer does not depend on the machine unless that is several times slower.
 
     Raises:
         NotEnoughQubits: the nodes hold fewer data qubits than the circuit has.
@@ -73,35 +112,80 @@ def place(
     """
     if program.qubits > sum(network.capacity):
         raise NotEnoughQubits(needed=program.qubits, available=dict(zip(network.names, network.capacity, strict=True)))
+    chapters = chapters_of(program, segments)
     if homes is not None:
         found = list(_with_sites(segments, network, homes, cover_sites(segments, homes), "pinned homes"))
     else:
         found = list(_candidates(segments, network, seed))
-    return _cheapest(program, segments, network, found)
+    trials = [_still(chapters, *candidate) for candidate in found]
+    if homes is None:
+        trials += _refined(chapters, network, trials, seed=seed, time_limit_s=time_limit_s)
+    return _cheapest(program, chapters, network, trials)
 
 
-def _cheapest(program: Program, segments: Segments, network: Network, found: Sequence[Candidate]) -> Placement:
-    """Lower the candidates in order of the model's cost until none can beat the best."""
-    priced = sorted(((cost(segments, network, homes, sites), index) for index, (homes, sites, _) in enumerate(found)))
+def _still(chapters: Chapters, homes: IntArray, sites: IntArray, start: str) -> Trial:
+    """Return a candidate in which no qubit moves as a trial."""
+    in_time, idle_homes = chapters.still(homes)
+    return Trial(homes=in_time, idle_homes=idle_homes, sites=sites, start=start)
+
+
+def _refined(
+    chapters: Chapters, network: Network, trials: Sequence[Trial], *, seed: int, time_limit_s: float
+) -> list[Trial]:
+    """Return hub constructions, and what a search from the cheapest trials finds, in which qubits may move."""
+    hubs = [
+        Trial(homes=homes, idle_homes=idle_homes, sites=sites, start=f"hub {number}")
+        for number, (homes, idle_homes, sites) in enumerate(hub_starts(chapters, network, network.capacity))
+    ]
+    known = [*hubs, *trials]
+    priced = sorted(
+        (cost_in_time(chapters, network, each.homes, each.sites), number) for number, each in enumerate(known)
+    )
+    moves = min(moves_for(chapters), int(time_limit_s * MOVES_PER_SECOND))
+    cheapest = priced[0][0]
+    if moves == 0 or len(components(network.neighbours)) > 1 or not 0 < cheapest < UNREACHABLE:
+        return hubs
+    if cheapest <= sum(family.value for family in families(chapters, network, network.capacity)):
+        return hubs
+    starts = [known[number] for _, number in priced[:SEARCHED]]
+    found = refine(
+        chapters,
+        network,
+        network.capacity,
+        [(each.homes, each.idle_homes, each.sites) for each in starts],
+        moves=moves,
+        seed=seed,
+        time_limit_s=time_limit_s * PATIENCE,
+    )
+    name = f"search from {starts[0].start}" + ("" if found.finished else ", out of time")
+    return [*hubs, Trial(homes=found.homes, idle_homes=found.idle_homes, sites=found.sites, start=name)]
+
+
+def _cheapest(program: Program, chapters: Chapters, network: Network, trials: Sequence[Trial]) -> Placement:
+    """Lower the trials in order of the model's cost until none can beat the best."""
+    priced = sorted(
+        (cost_in_time(chapters, network, trial.homes, trial.sites), index) for index, trial in enumerate(trials)
+    )
     best: Placement | None = None
     best_cost = -1
     refusal: NotEnoughCommunicationQubits | None = None
     for price, index in priced:
         if best is not None and price >= best_cost:
             break
-        homes, sites, start = found[index]
+        trial = trials[index]
         try:
-            steps = steps_of(program, segments, network, homes, sites)
+            steps = steps_of(program, chapters, network, trial.homes, trial.idle_homes, trial.sites)
         except NotEnoughCommunicationQubits as fault:
             refusal = refusal or fault
             continue
         used = ebits_of(steps)
         if best is None or used < best_cost:
-            best, best_cost = Placement(homes=homes, sites=sites, steps=steps, start=start), used
+            entry = chapters.entry_homes(trial.homes, trial.idle_homes)
+            best, best_cost = Placement(homes=entry, sites=trial.sites, steps=steps, start=trial.start), used
     if best is None and refusal is not None:
         # Trying is no proof: say so, rather than that there is no solution.
         raise replace(
-            refusal, purpose=f"in each of the {len(found)} placements tried some crossing is short; {refusal.purpose}"
+            refusal, purpose=f"in each of the {len(trials)} placements tried some crossing is short; {refusal.purpose}"
         )
     if best is None:
         raise InternalError(what="no placement was tried")

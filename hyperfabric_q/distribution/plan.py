@@ -8,11 +8,16 @@ from typing import Any
 
 from qiskit import QuantumCircuit
 
+from hyperfabric_q.distribution.bounds import Bound, lower_bound
+from hyperfabric_q.distribution.chapters import chapters_of
 from hyperfabric_q.distribution.lower import Lowered
-from hyperfabric_q.distribution.network import Network
+from hyperfabric_q.distribution.network import Network, network_of
 from hyperfabric_q.distribution.program import Kind, Program
 from hyperfabric_q.distribution.replay import Replay
-from hyperfabric_q.distribution.steps import Release, Spread, Step
+from hyperfabric_q.distribution.schedule import Mode, schedule
+from hyperfabric_q.distribution.segments import segments_of
+from hyperfabric_q.distribution.steps import Apply, Promote, Release, Spread, Step
+from hyperfabric_q.distribution.timetable import Timetable
 from hyperfabric_q.distribution.verify import Verification
 from hyperfabric_q.fabric import Fabric
 from hyperfabric_q.registry import late
@@ -24,13 +29,15 @@ SCHEMA = "hyperfabric_q/plan/1"
 class Packet:
     """One e-bit and what it buys: a copy of ``qubit`` on ``target`` that serves ``gates`` two-qubit gates.
 
-    A packet that serves no gate passes the copy on to a node further away.
+    A packet that serves no gate passes the copy on to a node further away, or carries the qubit itself: ``moves`` says
+    that ``target`` is its home from then on.
     """
 
     qubit: int
     source: str
     target: str
     gates: int
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +48,7 @@ class Plan:
         circuit: the circuit as it was given.
         fabric: the fabric it was planned for.
         program: the circuit in the compiler's basis.
-        homes: node id of each qubit.
+        homes: node id of each qubit at the start.
         lowered: the emitted circuit, with the wire of each qubit.
         packets: every e-bit in order, with the gates it serves.
         replay: e-bits, copies and messages, counted from the emitted circuit alone.
@@ -84,6 +91,11 @@ class Plan:
         return self.replay.ebits_per_link
 
     @property
+    def moves(self) -> int:
+        """How many times a qubit changes its home."""
+        return sum(packet.moves for packet in self.packets)
+
+    @property
     def peak_copies(self) -> Mapping[str, int]:
         """The most communication qubits in use at once, by node."""
         return self.replay.peak_copies
@@ -111,6 +123,33 @@ class Plan:
         """Return the ``Result`` of running the emitted circuit on Aer; see ``hyperfabric_q.execution.run``."""
         return late("plan.run")(self, shots=shots, noise=noise, seed=seed)
 
+    def schedule(
+        self, *, mode: Mode = "mean", runs: int = 200, just_in_time: bool = True, seed: int | None = None
+    ) -> Timetable:
+        """Return the emitted circuit on the clock of the fabric: when what runs, and how old each Bell pair is at use.
+
+        Args:
+            mode: "mean" lets every pair take its mean time, "sampled" draws the times of ``runs`` runs.
+            runs: how many runs are drawn.
+            just_in_time: whether pairs are made as late as can be without delaying anything.
+            seed: of what is drawn; by default the plan's.
+
+        Raises:
+            InvalidValue: an option is out of range, or a link makes no entanglement.
+        """
+        chosen = self.seed if seed is None else seed
+        return schedule(self.lowered, self.fabric, mode=mode, runs=runs, just_in_time=just_in_time, seed=chosen)
+
+    def lower_bound(self, *, time_limit_s: float = 10.0) -> Bound:
+        """Return a number of e-bits that no plan of this circuit on this fabric goes below, by any method.
+
+        Movable homes and any number of communication qubits are allowed for. ``ebits - lower_bound().value`` is the
+        gap; 0 proves the plan optimal. More time may give a better bound.
+        """
+        chapters = chapters_of(self.program, segments_of(self.program))
+        network = network_of(self.fabric)
+        return lower_bound(chapters, network, network.capacity, time_limit_s=time_limit_s, target=self.ebits)
+
     def draw(self, output: str = "text") -> str:
         """Return a picture of the plan; ``output`` is "text"."""
         picture: str = late("plan.draw")(self, output=output)
@@ -127,13 +166,20 @@ class Plan:
             "ebits_per_link": {f"{a}--{b}": count for (a, b), count in self.ebits_per_link.items()},
             "peak_copies": dict(self.peak_copies),
             "homes": list(self.homes),
+            "moves": self.moves,
             "capacity": dict(self.capacity),
             "communication_qubits": {node.node_id: node.communication_qubits for node in self.fabric.qpu_nodes},
             "replayed": True,
             "equivalent": self.equivalent,
             "verification": self.verification.detail,
             "packets": [
-                {"qubit": each.qubit, "from": each.source, "to": each.target, "gates": each.gates}
+                {
+                    "qubit": each.qubit,
+                    "from": each.source,
+                    "to": each.target,
+                    "gates": each.gates,
+                    "moves": each.moves,
+                }
                 for each in self.packets
             ],
             "start": self.start,
@@ -158,6 +204,7 @@ def packets_of(program: Program, network: Network, steps: Sequence[Step]) -> tup
     opened: dict[tuple[int, int], int] = {}
     rows: list[tuple[int, int, int]] = []
     served: list[int] = []
+    moved: set[int] = set()
     for step in steps:
         if isinstance(step, Spread):
             opened[step.qubit, step.target] = len(rows)
@@ -165,13 +212,15 @@ def packets_of(program: Program, network: Network, steps: Sequence[Step]) -> tup
             served.append(0)
         elif isinstance(step, Release):
             del opened[step.qubit, step.node]
-        elif program.kind[step.row] == Kind.CP:
+        elif isinstance(step, Promote):
+            moved.add(opened.pop((step.qubit, step.node)))
+        elif isinstance(step, Apply) and program.kind[step.row] == Kind.CP:
             for qubit in (int(program.first[step.row]), int(program.second[step.row])):
                 packet = opened.get((qubit, step.node))
                 if packet is not None:
                     served[packet] += 1
     names = network.names
     return tuple(
-        Packet(qubit, names[source], names[target], gates)
-        for (qubit, source, target), gates in zip(rows, served, strict=True)
+        Packet(qubit, names[source], names[target], gates, number in moved)
+        for number, ((qubit, source, target), gates) in enumerate(zip(rows, served, strict=True))
     )

@@ -4,6 +4,10 @@ A copy is spread when the first gate needs it and released after the last; gates
 that a fresh copy can serve runs at once, which keeps copies short-lived. Where a node has a limit of communication
 qubits and they are all taken, the copy whose next use lies furthest ahead is released early (Belady 1966) and spread
 again when needed: one more e-bit, never one more qubit.
+
+A qubit moves to another node by a copy there that becomes its home (teleportation). The new home stays in its
+communication qubit until a data qubit of the node is free, and then settles there. Where qubits move, the program runs
+layer by layer, and the moves of a layer come before its rows: so every node holds what the layer's capacity allows.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NoReturn, TypeAlias
 
+from hyperfabric_q.distribution.chapters import Chapters, copy_sets_in_time
 from hyperfabric_q.distribution.network import Network, components
 from hyperfabric_q.distribution.program import IntArray, Kind, Program
-from hyperfabric_q.distribution.segments import Segments, copy_sets
+from hyperfabric_q.distribution.segments import Segments
 from hyperfabric_q.errors import InternalError, NoQuantumPath, NotEnoughCommunicationQubits
 
 
@@ -44,19 +49,43 @@ class Apply:
     node: int
 
 
-Step: TypeAlias = Spread | Release | Apply
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Let the copy of ``qubit`` on ``node`` be its home; the old home is disentangled and free."""
+
+    qubit: int
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Carry a home from its communication qubit to a data qubit of the same ``node``."""
+
+    qubit: int
+    node: int
+
+
+Step: TypeAlias = Spread | Release | Apply | Promote | Settle
 
 
 def steps_of(
-    program: Program, segments: Segments, network: Network, homes: IntArray, sites: IntArray
+    program: Program, chapters: Chapters, network: Network, homes: IntArray, idle_homes: IntArray, sites: IntArray
 ) -> tuple[Step, ...]:
-    """Return the steps that carry out ``program`` with the given homes and sites; O(operations + copies x nodes).
+    """Return the steps that carry out ``program``; O(operations + copies x nodes).
+
+    Args:
+        program: the circuit.
+        chapters: its time-expanded model.
+        network: the nodes.
+        homes: home of each segment, shape (s,).
+        idle_homes: home of each qubit without gates, -1 elsewhere, shape (qubits,).
+        sites: node of each gate, shape (g,).
 
     Raises:
         NotEnoughCommunicationQubits: a crossing needs more of them than a node has.
         NoQuantumPath: a gate joins qubits on nodes that no quantum links join.
     """
-    return tuple(_Order(program, segments, network, homes, sites).steps())
+    return tuple(_Order(program, chapters, network, homes, idle_homes, sites).steps())
 
 
 def ebits_of(steps: Sequence[Step]) -> int:
@@ -67,24 +96,37 @@ def ebits_of(steps: Sequence[Step]) -> int:
 class _Order:
     """One walk through the program.
 
-    ``live`` holds the copies beside the homes, ``at`` the same by node, ``waiting`` the gates still to run.
+    ``live`` holds the copies beside the homes, ``at`` the same by node, ``lodgers`` the qubits whose home is in a
+    communication qubit still, ``room`` the free data qubits, ``waiting`` the gates still to run.
     """
 
     def __init__(
-        self, program: Program, segments: Segments, network: Network, homes: IntArray, sites: IntArray
+        self,
+        program: Program,
+        chapters: Chapters,
+        network: Network,
+        homes: IntArray,
+        idle_homes: IntArray,
+        sites: IntArray,
     ) -> None:
+        segments = chapters.segments
         self._program = program
+        self._chapters = chapters
         self._network = network
-        self._homes: list[int] = homes.tolist()
+        self._homes: list[int] = chapters.entry_homes(homes, idle_homes).tolist()
+        self._homes_of: list[int] = homes.tolist()
+        self._following: list[int] = chapters.next_of.tolist()
         self._sites: list[int] = sites.tolist()
         self._rows: list[int] = segments.gate_row.tolist()
         self._pairs: list[list[int]] = segments.gate_segments.tolist()
         self._qubit: list[int] = segments.qubit.tolist()
-        self._masks: list[int] = copy_sets(segments, homes, sites).tolist()
+        self._masks: list[int] = copy_sets_in_time(chapters, homes, sites).tolist()
         self._parents: dict[int, dict[int, int]] = {}
         self._waiting = self._waiting_lists(segments)
         self._live: list[dict[int, int]] = [{} for _ in self._homes]
         self._at: list[set[int]] = [set() for _ in network.names]
+        self._lodgers: list[list[int]] = [[] for _ in network.names]
+        self._room = [room - self._homes.count(node) for node, room in enumerate(network.capacity)]
         self._done = bytearray(len(self._rows))
         self._epoch = [0] * len(self._homes)
         self._epochs = self._gate_epochs()
@@ -116,18 +158,79 @@ class _Order:
         return epochs
 
     def steps(self) -> Iterator[Step]:
-        gate = 0
-        for row, (kind, first) in enumerate(
-            zip(self._program.kind.tolist(), self._program.first.tolist(), strict=True)
-        ):
-            if kind == Kind.CP:
-                if not self._done[gate]:
-                    self._run(gate)
-                gate += 1
+        kinds, firsts = self._program.kind.tolist(), self._program.first.tolist()
+        gate_of = {row: gate for gate, row in enumerate(self._rows)}
+        for moves, row in self._agenda():
+            self._move_all(moves)
+            if kinds[row] == Kind.CP:
+                if not self._done[gate_of[row]]:
+                    self._run(gate_of[row])
             else:
-                self._local(row, Kind(kind), first)
+                self._local(row, Kind(kinds[row]), firsts[row])
             yield from self._out
             self._out.clear()
+
+    def _agenda(self) -> Iterator[tuple[list[int], int]]:
+        """Yield every row, and before it the segments that end so that their qubits move.
+
+        Without moves the rows come in the order of the program, otherwise layer by layer.
+        """
+        chapters = self._chapters
+        begins: list[int] = chapters.begins.tolist()
+        moving: dict[int, list[int]] = {}
+        for segment, following in enumerate(self._following):
+            if following >= 0 and self._homes_of[segment] != self._homes_of[following]:
+                moving.setdefault(begins[following], []).append(segment)
+        if not moving:
+            yield from (([], row) for row in range(len(self._program)))
+            return
+        layers: list[int] = chapters.row_layer.tolist()
+        due = sorted(moving)
+        place = 0
+        for row in sorted(range(len(self._program)), key=lambda row: (layers[row], row)):
+            moves: list[int] = []
+            while place < len(due) and due[place] <= layers[row]:
+                moves += moving[due[place]]
+                place += 1
+            yield moves, row
+
+    # ------------------------------------------------------------------------------------------------------- moves
+
+    def _move_all(self, segments: list[int]) -> None:
+        """Move the qubits of segments that end, those first whose new node has a data qubit free."""
+        left = list(segments)
+        while left:
+            ready = [each for each in left if self._room[self._target(each)] > len(self._lodgers[self._target(each)])]
+            segment = (ready or left)[0]
+            left.remove(segment)
+            self._move(segment, self._target(segment))
+
+    def _target(self, segment: int) -> int:
+        return self._homes_of[self._following[segment]]
+
+    def _move(self, segment: int, node: int) -> None:
+        qubit = self._qubit[segment]
+        self._bring(segment, node, {(qubit, node)})
+        for other in [other for other in self._live[qubit] if other != node]:
+            self._release(qubit, other)
+        old = self._homes[qubit]
+        del self._live[qubit][node]
+        self._at[node].remove(qubit)
+        self._out.append(Promote(qubit, node))
+        self._homes[qubit] = node
+        self._lodgers[node].append(qubit)
+        if qubit in self._lodgers[old]:
+            self._lodgers[old].remove(qubit)
+        else:
+            self._room[old] += 1
+            self._settle(old)
+        self._settle(node)
+
+    def _settle(self, node: int) -> None:
+        """Let homes that lodge in communication qubits have the data qubits that are free."""
+        while self._lodgers[node] and self._room[node] > 0:
+            self._room[node] -= 1
+            self._out.append(Settle(self._lodgers[node].pop(0), node))
 
     def _local(self, row: int, kind: Kind, qubit: int) -> None:
         """A one-qubit operation: at home, and for a flip on every copy as well."""
@@ -207,7 +310,7 @@ class _Order:
     def _parents_of(self, segment: int) -> dict[int, int]:
         parents = self._parents.get(segment)
         if parents is None:
-            home = self._homes[self._qubit[segment]]
+            home = self._homes_of[segment]
             tree = self._network.tree(home, self._masks[segment])
             parents = {child: parent for parent, child in tree if parent >= 0}
             self._parents[segment] = parents
@@ -218,12 +321,12 @@ class _Order:
         limit = self._network.communication[node]
         if limit is None:
             return
-        while len(self._at[node]) >= limit:
+        while len(self._at[node]) + len(self._lodgers[node]) >= limit:
             victims = [other for other in self._at[node] if (other, node) not in held]
             if not victims:
                 raise NotEnoughCommunicationQubits(
                     node=self._network.names[node],
-                    needed=len(self._at[node]) + 1,
+                    needed=len(self._at[node]) + len(self._lodgers[node]) + 1,
                     available=limit,
                     purpose=f"a copy of qubit {qubit}",
                 )
@@ -234,15 +337,17 @@ class _Order:
         return self._rows[waiting[-1]] if waiting else len(self._program)
 
     def _tidy(self, segment: int) -> None:
-        """Release the copies of a segment that serve no further gate and lie on no way to one."""
+        """Release the copies of a segment that serve no further gate, are no future home, and lie on no way to one."""
         qubit = self._qubit[segment]
         live = self._live[qubit]
         if not live:
             return
-        waiting = self._waiting[segment]
-        needed = set(waiting)
+        wanted = set(self._waiting[segment])
+        if self._following[segment] >= 0:
+            wanted.add(self._target(segment))
+        needed = set(wanted)
         parents = self._parents_of(segment)
-        for node in waiting:
+        for node in wanted:
             step = node
             while not self._present(qubit, step) and step in parents:
                 step = parents[step]

@@ -120,7 +120,10 @@ def reasons(plan: Plan) -> tuple[str, ...]:
 
 def packet_text(packet: Packet) -> str:
     """Return one e-bit and what it buys, in words."""
-    serves = f"serves {counted(packet.gates, 'gate')}" if packet.gates else "passes the copy on"
+    does = [f"serves {counted(packet.gates, 'gate')}"] if packet.gates else []
+    if packet.moves:
+        does.append("moves the qubit")
+    serves = " and ".join(does) or "passes the copy on"
     return f"q{packet.qubit}: {packet.source} → {packet.target}, {serves}"
 
 
