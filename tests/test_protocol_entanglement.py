@@ -50,6 +50,7 @@ def test_pairs_come_with_a_goodness_that_can_be_recomputed_and_not_faster_than_l
 def test_foreseeing_and_budgeting_spend_nothing_and_need_no_clock():
     protocol = hq.HyperFabricProtocol(line(), seed=1)
     found = protocol.foresee("qpu-0", "qpu-2", fidelity=0.87)
+    assert repr(found).startswith("<Foresight: qpu-0 - qpu-1 - qpu-2, no purification, F = 0.")
     assert found.path.ends == ("qpu-0", "qpu-2")
     budget = protocol.budget("qpu-0", "qpu-2", fidelity=0.87)
     assert budget.t_star_ps > 0

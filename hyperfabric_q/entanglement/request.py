@@ -139,6 +139,12 @@ class Foresight:
     lead_ps: int
     least_ps: int
 
+    def __repr__(self) -> str:
+        way = " - ".join(station.node_id for station in self.path.stations)
+        rounds = f"{self.rounds} round(s) of purification" if self.rounds else "no purification"
+        times = f"{to_ns(round(self.delivery_ps)):.6g} ns on average, 99 % within {to_ns(self.lead_ps):.6g} ns"
+        return f"<Foresight: {way}, {rounds}, F = {self.fidelity:.6f}, {self.share:.0%} good enough, {times}>"
+
     @property
     def workshop(self) -> dict[str, int]:
         """Communication qubits per node that the making of a pair takes, besides the two that then hold it."""
