@@ -32,8 +32,11 @@ test-all: lint  ## lint and every test
 	$(BIN)/python -m pytest
 
 bench: $(STAMP)  ## the numbers in the documentation
-	$(BIN)/python benchmarks/ebits/ebits.py
-	$(BIN)/python benchmarks/scale/scale.py
+	$(BIN)/python benchmarks/distribution/ebits.py
+	$(BIN)/python benchmarks/distribution/published.py
+	$(BIN)/python benchmarks/distribution/communication.py
+	$(BIN)/python benchmarks/distribution/objectives.py
+	$(BIN)/python benchmarks/distribution/scale.py
 	$(BIN)/python benchmarks/start_up/start_up.py
 	$(BIN)/python benchmarks/scheduling/collectives.py
 	$(BIN)/python benchmarks/scheduling/send_data.py

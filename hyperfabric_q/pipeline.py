@@ -11,14 +11,13 @@ import numpy as np
 
 from hyperfabric_q import seeds
 from hyperfabric_q.convert import accept
-from hyperfabric_q.distribution.lower import lower
+from hyperfabric_q.distribution.choose import choose
 from hyperfabric_q.distribution.network import MAX_NODES, Network, network_of
-from hyperfabric_q.distribution.place import place
+from hyperfabric_q.distribution.objectives import checked
 from hyperfabric_q.distribution.plan import Plan, packets_of
 from hyperfabric_q.distribution.program import IntArray
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.replay import replay
-from hyperfabric_q.distribution.segments import segments_of
 from hyperfabric_q.distribution.steps import ebits_of
 from hyperfabric_q.distribution.verify import verify as check
 from hyperfabric_q.distribution.verify import verify_rebase
@@ -40,6 +39,7 @@ def plan(
     circuit: Circuit,
     fabric: Fabric | str | os.PathLike[str],
     *,
+    objective: str = "ebits",
     homes: Homes | None = None,
     time_limit_s: float = 5.0,
     verify: str = "auto",
@@ -50,6 +50,7 @@ def plan(
     Args:
         circuit: a Qiskit or Cirq circuit, OpenQASM text, or the path of a circuit file.
         fabric: the nodes and links, or the path of a fabric file.
+        objective: "ebits"; "fidelity" or "makespan", for which finalists are put on the clock of the fabric.
         homes: node id of every qubit, to pin them; None lets the partitioner choose.
         time_limit_s: about how long to search for fewer e-bits, starts and verification apart; 0 does without. It is
             turned into a number of moves, so that the plan does not depend on the speed of the machine.
@@ -68,11 +69,15 @@ def plan(
     circuit = accept(circuit)
     program = rebase(circuit)
     network = _network(fabric, program.qubits)
-    segments = segments_of(program)
-    time_limit_s = fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s")
-    pinned = _pinned(homes, program.qubits, network)
-    placement = place(program, segments, network, seed=seed, homes=pinned, time_limit_s=time_limit_s)
-    lowered = lower(program, network, placement.homes, placement.steps)
+    placement, lowered = choose(
+        program,
+        fabric,
+        network,
+        objective=checked(objective),
+        seed=seed,
+        homes=_pinned(homes, program.qubits, network),
+        time_limit_s=fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s"),
+    )
     counted = replay(lowered.circuit, fabric)
     if counted.ebits != ebits_of(placement.steps):
         raise VerificationFailed(
@@ -91,6 +96,7 @@ def plan(
         replay=counted,
         verification=verification,
         start=placement.start,
+        objective=objective,
         seconds=time.perf_counter() - began,
         seed=seed,
     )

@@ -7,12 +7,13 @@ fewer can only be an end of a chain.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.fabric import Fabric, Link
 
 UNREACHABLE = 1 << 20
 """Hops between nodes that no chain joins: large enough never to be chosen, small enough to be added up."""
@@ -30,12 +31,15 @@ class Network:
         capacity: data qubits of each node.
         communication: communication qubits of each node, None for no limit.
         neighbours: indices linked to each index, ascending; only links whose two ends have a communication qubit.
+        prices: whole positive price of a pair by the two indices, shape (n, n), symmetric; None = one each, which
+            counts e-bits.
     """
 
     names: tuple[str, ...]
     capacity: tuple[int, ...]
     communication: tuple[int | None, ...]
     neighbours: tuple[tuple[int, ...], ...]
+    prices: tuple[tuple[int, ...], ...] | None = None
     _hops: list[list[int]] = field(init=False, repr=False, compare=False)
     _trees: dict[tuple[int, int], tuple[tuple[int, int], ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict
@@ -69,6 +73,10 @@ class Network:
         """Return the e-bits of the shortest chain from a qubit at home on ``a`` to a copy on ``b``."""
         return self._hops[a][b]
 
+    def price(self, a: int, b: int) -> int:
+        """Return the price of a pair over the link of two nodes."""
+        return 1 if self.prices is None else self.prices[a][b]
+
     def restricted(self, nodes: Sequence[int]) -> Network:
         """Return the network of some of the nodes, in the given order."""
         index = {node: position for position, node in enumerate(nodes)}
@@ -79,6 +87,7 @@ class Network:
             neighbours=tuple(
                 tuple(sorted(index[near] for near in self.neighbours[node] if near in index)) for node in nodes
             ),
+            prices=None if self.prices is None else tuple(tuple(self.prices[a][b] for b in nodes) for a in nodes),
         )
 
     def _hops_from(self, source: int) -> list[int]:
@@ -96,14 +105,14 @@ class Network:
         return distance
 
     def spread(self, root: int, mask: int) -> int:
-        """Return the e-bits that carry copies from a home ``root`` to every node of ``mask``.
+        """Return the price of carrying copies from a home ``root`` to every node of ``mask``: e-bits, without prices.
 
         All-to-all networks: one less than the nodes. Otherwise the shortest-path heuristic of Takahashi and Matsuyama
         (1980), which is exact on trees and lines and for up to two nodes, and never above twice the optimum.
         """
-        if self.complete:
+        if self.complete and self.prices is None:
             return mask.bit_count() - 1
-        return sum(1 if parent >= 0 else UNREACHABLE for parent, _ in self.tree(root, mask))
+        return sum(self.price(parent, child) if parent >= 0 else UNREACHABLE for parent, child in self.tree(root, mask))
 
     def tree(self, root: int, mask: int) -> tuple[tuple[int, int], ...]:
         """Return (parent, child) links that carry copies from ``root`` to every node of ``mask``, parents first.
@@ -131,11 +140,16 @@ class Network:
         return tuple(links)
 
     def _nearest(self, root: int, inside: set[int], missing: set[int]) -> list[int]:
-        """A shortest chain from the tree to a missing node; empty when there is none."""
+        """A cheapest chain from the tree to a missing node; empty when there is none (Dijkstra)."""
         parent = dict.fromkeys(sorted(inside), -1)
-        queue = deque(parent)
+        best = dict.fromkeys(parent, 0)
+        # Among equals, the node that was met first: then chains without prices are found breadth first.
+        queue = [(0, order, node) for order, node in enumerate(parent)]
+        met = len(queue)
         while queue:
-            node = queue.popleft()
+            cost, _, node = heapq.heappop(queue)
+            if cost > best[node]:
+                continue
             if node in missing:
                 chain = [node]
                 while parent[chain[-1]] >= 0:
@@ -144,27 +158,39 @@ class Network:
             if not (self.room(node, 1) if node == root else self.relays(node)):
                 continue
             for near in self.neighbours[node]:
-                if near not in parent and self.room(near, 1):
-                    parent[near] = node
-                    queue.append(near)
+                longer = cost + self.price(node, near)
+                if self.room(near, 1) and longer < best.get(near, longer + 1):
+                    parent[near], best[near] = node, longer
+                    heapq.heappush(queue, (longer, met, near))
+                    met += 1
         return []
 
 
-def network_of(fabric: Fabric) -> Network:
-    """Return the network of the fabric's QPU nodes; a node without data qubits declared is not part of it."""
+def network_of(fabric: Fabric, *, prices: Callable[[Link], int] | None = None) -> Network:
+    """Return the network of the fabric's QPU nodes; a node without data qubits declared is not part of it.
+
+    Args:
+        fabric: nodes and links.
+        prices: the whole positive price of a pair over a link; None = one each.
+    """
     nodes = [node for node in fabric.qpu_nodes if node.data_qubits is not None]
     index = {node.node_id: position for position, node in enumerate(nodes)}
     linked: list[set[int]] = [set() for _ in nodes]
+    priced = [[1] * len(nodes) for _ in nodes]
     for link in fabric.links:
         ends = (link.a, link.b)
         if link.quantum and all(end in index and nodes[index[end]].communication_qubits != 0 for end in ends):
             linked[index[link.a]].add(index[link.b])
             linked[index[link.b]].add(index[link.a])
+            if prices is not None:
+                a, b = index[link.a], index[link.b]
+                priced[a][b] = priced[b][a] = prices(link)
     return Network(
         names=tuple(node.node_id for node in nodes),
         capacity=tuple(node.data_qubits or 0 for node in nodes),
         communication=tuple(node.communication_qubits for node in nodes),
         neighbours=tuple(tuple(sorted(near)) for near in linked),
+        prices=None if prices is None else tuple(tuple(row) for row in priced),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from hyperfabric_q.distribution.chapters import Chapters, chapters_of, cost_in_time
+from hyperfabric_q.distribution.copy_prices import copy_prices
 from hyperfabric_q.distribution.families import families
 from hyperfabric_q.distribution.hub import hub_starts
 from hyperfabric_q.distribution.network import UNREACHABLE, Network, components
@@ -22,7 +23,7 @@ from hyperfabric_q.distribution.program import IntArray, Program
 from hyperfabric_q.distribution.refine import moves_for, refine
 from hyperfabric_q.distribution.segments import Segments, cost
 from hyperfabric_q.distribution.sites import allowed_sites, cover_sites, improve_sites
-from hyperfabric_q.distribution.steps import Step, ebits_of, steps_of
+from hyperfabric_q.distribution.steps import Step, price_of, steps_of
 from hyperfabric_q.errors import (
     Infeasible,
     InternalError,
@@ -37,6 +38,9 @@ on speed."""
 
 GATES_IN_ALL = 40_000
 
+MANY_GATES = 5_000
+"""With more, the nodes are filled in the given order only: each candidate then takes a good part of a second."""
+
 PACKINGS = 20_000
 """Bound on the search for a packing of independent parts into groups of nodes."""
 
@@ -47,7 +51,7 @@ LINKED_NODES_IN_ALL = 1_200
 SEARCHED = 4
 """Starts, the cheapest, that the search goes on from."""
 
-MOVES_PER_SECOND = 300_000
+MOVES_PER_SECOND = 120_000
 """Nominal speed of the search."""
 
 PATIENCE = 4
@@ -148,9 +152,10 @@ def _refined(
     if cheapest <= sum(family.value for family in families(chapters, network, network.capacity)):
         return hubs
     starts = [known[number] for _, number in priced[:SEARCHED]]
+    weights = None if network.prices is None else np.array(network.prices, dtype=np.int64)
     found = refine(
         chapters,
-        network,
+        copy_prices(network, weights),
         network.capacity,
         [(each.homes, each.idle_homes, each.sites) for each in starts],
         moves=moves,
@@ -178,7 +183,7 @@ def _cheapest(program: Program, chapters: Chapters, network: Network, trials: Se
         except NotEnoughCommunicationQubits as fault:
             refusal = refusal or fault
             continue
-        used = ebits_of(steps)
+        used = price_of(steps, network)
         if best is None or used < best_cost:
             entry = chapters.entry_homes(trial.homes, trial.idle_homes)
             best, best_cost = Placement(homes=entry, sites=trial.sites, steps=steps, start=trial.start), used
@@ -225,7 +230,8 @@ def _in_group(segments: Segments, network: Network, group: Sequence[int], seed: 
             continue
         for each in _with_sites(segments, local, *found, f"multilevel {start}"):
             yield index[each[0]], index[each[1]], each[2]
-    for name, homes in blocks(segments.qubits, local.capacity, local.neighbours):
+    along_links = len(segments.gate_row) <= MANY_GATES
+    for name, homes in blocks(segments.qubits, local.capacity, local.neighbours, along_links=along_links):
         for each in _with_sites(segments, local, homes, cover_sites(segments, homes), name):
             yield index[each[0]], index[each[1]], each[2]
 

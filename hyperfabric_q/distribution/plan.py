@@ -54,6 +54,7 @@ class Plan:
         replay: e-bits, copies and messages, counted from the emitted circuit alone.
         verification: how the emitted circuit was shown to equal the original.
         start: which start of the optimiser won.
+        objective: what it was chosen by.
         seconds: time spent planning, verification included.
         seed: reproduces the plan.
     """
@@ -69,6 +70,7 @@ class Plan:
     start: str
     seconds: float
     seed: int
+    objective: str = "ebits"
 
     @property
     def qubits(self) -> int:
@@ -183,6 +185,7 @@ class Plan:
                 for each in self.packets
             ],
             "start": self.start,
+            "objective": self.objective,
             "seed": self.seed,
             "seconds": round(self.seconds, 6),
         }

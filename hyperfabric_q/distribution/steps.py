@@ -93,6 +93,11 @@ def ebits_of(steps: Sequence[Step]) -> int:
     return sum(isinstance(step, Spread) for step in steps)
 
 
+def price_of(steps: Sequence[Step], network: Network) -> int:
+    """Return the price of the pairs that the steps consume: e-bits, on a network without prices."""
+    return sum(network.price(step.source, step.target) for step in steps if isinstance(step, Spread))
+
+
 class _Order:
     """One walk through the program.
 

@@ -403,11 +403,24 @@ class HyperFabricProtocol(CollectiveCalls, EntanglementCalls):
     # --------------------------------------------------------------------------------------------------------- circuits
 
     def plan(
-        self, circuit: Circuit, *, homes: Homes | None = None, verify: str = "auto", seed: int | None = None
+        self,
+        circuit: Circuit,
+        *,
+        objective: str = "ebits",
+        homes: Homes | None = None,
+        time_limit_s: float = 5.0,
+        verify: str = "auto",
+        seed: int | None = None,
     ) -> Plan:
         """Return a plan of ``circuit`` on the fabric as it stands; see ``hyperfabric_q.plan``."""
         plan: Plan = late("protocol.plan")(
-            circuit, self._exchange.ways.fabric, homes=homes, verify=verify, seed=self._seed if seed is None else seed
+            circuit,
+            self._exchange.ways.fabric,
+            objective=objective,
+            homes=homes,
+            time_limit_s=time_limit_s,
+            verify=verify,
+            seed=self._seed if seed is None else seed,
         )
         return plan
 

@@ -13,15 +13,17 @@ MANY_NODES = 12
 """Beyond so many nodes only the given order of the nodes is tried."""
 
 
-def blocks(qubits: int, capacity: Sequence[int], neighbours: Sequence[Sequence[int]]) -> Iterator[tuple[str, IntArray]]:
+def blocks(
+    qubits: int, capacity: Sequence[int], neighbours: Sequence[Sequence[int]], *, along_links: bool = True
+) -> Iterator[tuple[str, IntArray]]:
     """Yield (name, homes) for the qubits in order and in reverse, each node filled before the next.
 
-    The nodes are taken in the given order, and along the network from each node in turn, breadth first and depth
-    first, so that consecutive blocks tend to stand on linked nodes. The capacities must hold all qubits.
+    The nodes are taken in the given order, and with ``along_links`` along the network from each node in turn, breadth
+    first and depth first, so that consecutive blocks tend to stand on linked nodes. The capacities must hold all.
     """
     nodes = len(capacity)
     orders = {tuple(range(nodes)): "in order"}
-    if nodes <= MANY_NODES:
+    if along_links and nodes <= MANY_NODES:
         for start in range(nodes):
             for walk in (_breadth_first, _depth_first):
                 orders.setdefault(walk(neighbours, start), f"from node {start}")
