@@ -47,7 +47,7 @@ STILL_HEAT = (1.0, 0.15)
 HEAT = (0.6, 0.12)
 """Temperatures at the start and at the end, in links: of the first phase, and of the second."""
 
-THOROUGH = 100
+THOROUGH = 800
 """Moves per segment and gate below which an annealing starts colder, lest it only undo what the start knows."""
 
 MIX = np.array([300, 400], dtype=np.int64)
@@ -79,7 +79,7 @@ class Refined:
             array.setflags(write=False)
 
 
-def moves_for(chapters: Chapters, *, most: int = 2_500_000) -> int:
+def moves_for(chapters: Chapters, *, most: int = 4_000_000) -> int:
     """Return a number of moves worth making: four annealings where that is below ``most``, some 3 µs each."""
     return min(most, 4 * MOVES_PER_PIN * (len(chapters) + len(chapters.gate_layer)))
 

@@ -116,9 +116,11 @@ class Problem:
         return pins, masks, _ints(homes), _ints(sites), _ints(held), log, state
 
     def _cost(self, homes: IntArray, masks: LongArray) -> int:
-        unlike, counts = np.unique(np.stack([homes.astype(np.int64), masks]), axis=1, return_counts=True)
-        prices = [price(self.fixed, home, mask) for home, mask in unlike.T.tolist()]
-        return int(np.dot(prices, counts))
+        table = self.fixed[6]
+        if len(table):
+            return int(table[homes.astype(np.int64) << self.nodes | masks].sum())
+        unlike, counts = np.unique(masks, return_counts=True)  # without a table the home does not matter
+        return sum(int(price(self.fixed, 0, mask)) * count for mask, count in zip(unlike, counts.tolist(), strict=True))
 
 
 def _ints(values: NDArray[np.integer]) -> IntArray:
