@@ -32,7 +32,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hyperfabric_q import entanglement, errors, families
+    from hyperfabric_q import entanglement, errors, families, interfaces
     from hyperfabric_q.distribution.plan import Plan
     from hyperfabric_q.entanglement.bell_pair import BellPair
     from hyperfabric_q.execution.result import Result
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         NodeSignature,
         ZoneType,
     )
+    from hyperfabric_q.interfaces import hyperfabric_pass_manager
     from hyperfabric_q.pipeline import plan
     from hyperfabric_q.protocol import HyperFabricProtocol
     from hyperfabric_q.scheduling import faults
@@ -84,14 +85,14 @@ __all__ = [
     "errors",
     "families",
     "faults",
+    "hyperfabric_pass_manager",
+    "interfaces",
     "plan",
     "run",
 ]
 
 _HOME = {
     "BellPair": "entanglement.bell_pair:BellPair",
-    "entanglement": "entanglement:",
-    "Promise": "traffic.flows:Promise",
     "CollectiveResult": "traffic.collectives.result:CollectiveResult",
     "DataType": "traffic.packet:DataType",
     "Fabric": "fabric:Fabric",
@@ -105,14 +106,18 @@ _HOME = {
     "PacketPriority": "traffic.packet:PacketPriority",
     "Plan": "distribution.plan:Plan",
     "Policy": "scheduling.policy:Policy",
+    "Promise": "traffic.flows:Promise",
     "Receipt": "traffic.transfer:Receipt",
     "Result": "execution.result:Result",
     "TransferResult": "traffic.transfer:TransferResult",
     "VirtualTensor": "traffic.payload:VirtualTensor",
     "ZoneType": "fabric:ZoneType",
+    "entanglement": "entanglement:",
     "errors": "errors:",
     "families": "families:",
     "faults": "scheduling.faults:",
+    "hyperfabric_pass_manager": "interfaces:hyperfabric_pass_manager",
+    "interfaces": "interfaces:",
     "plan": "pipeline:plan",
     "run": "scheduling.drivers:run",
 }

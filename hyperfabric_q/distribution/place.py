@@ -52,7 +52,10 @@ SEARCHED = 4
 """Starts, the cheapest, that the search goes on from."""
 
 MOVES_PER_SECOND = 120_000
-"""Nominal speed of the search."""
+"""Nominal speed of the search on small circuits."""
+
+GATES_AT_HALF_SPEED = 10_000
+"""Moves in circuits of so many gates take twice as long, in larger ones more."""
 
 PATIENCE = 4
 """The search stops early only where the machine is so many times slower than that."""
@@ -145,7 +148,8 @@ def _refined(
     priced = sorted(
         (cost_in_time(chapters, network, each.homes, each.sites), number) for number, each in enumerate(known)
     )
-    moves = min(moves_for(chapters), int(time_limit_s * MOVES_PER_SECOND))
+    speed = MOVES_PER_SECOND / (1 + len(chapters.gate_layer) / GATES_AT_HALF_SPEED)
+    moves = min(moves_for(chapters), int(time_limit_s * speed))
     cheapest = priced[0][0]
     if moves == 0 or len(components(network.neighbours)) > 1 or not 0 < cheapest < UNREACHABLE:
         return hubs
