@@ -33,7 +33,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hyperfabric_q import entanglement, errors, families, interfaces
+    from hyperfabric_q.distribution.assignments import read_disqco, read_pytket_dqc
     from hyperfabric_q.distribution.plan import Plan
+    from hyperfabric_q.distribution.written import EPR, as_written
     from hyperfabric_q.entanglement.bell_pair import BellPair
     from hyperfabric_q.execution.result import Result
     from hyperfabric_q.fabric import (
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
         ZoneType,
     )
     from hyperfabric_q.interfaces import hyperfabric_pass_manager
-    from hyperfabric_q.pipeline import plan
+    from hyperfabric_q.pipeline import evaluate, plan
     from hyperfabric_q.protocol import HyperFabricProtocol
     from hyperfabric_q.scheduling import faults
     from hyperfabric_q.scheduling.drivers import run
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EPR",
     "BellPair",
     "CollectiveResult",
     "DataType",
@@ -81,13 +84,17 @@ __all__ = [
     "TransferResult",
     "VirtualTensor",
     "ZoneType",
+    "as_written",
     "entanglement",
     "errors",
+    "evaluate",
     "families",
     "faults",
     "hyperfabric_pass_manager",
     "interfaces",
     "plan",
+    "read_disqco",
+    "read_pytket_dqc",
     "run",
 ]
 
@@ -95,6 +102,7 @@ _HOME = {
     "BellPair": "entanglement.bell_pair:BellPair",
     "CollectiveResult": "traffic.collectives.result:CollectiveResult",
     "DataType": "traffic.packet:DataType",
+    "EPR": "distribution.written:EPR",
     "Fabric": "fabric:Fabric",
     "FabricZone": "fabric:FabricZone",
     "HardwareType": "fabric:HardwareType",
@@ -112,13 +120,17 @@ _HOME = {
     "TransferResult": "traffic.transfer:TransferResult",
     "VirtualTensor": "traffic.payload:VirtualTensor",
     "ZoneType": "fabric:ZoneType",
+    "as_written": "distribution.written:as_written",
     "entanglement": "entanglement:",
     "errors": "errors:",
+    "evaluate": "pipeline:evaluate",
     "families": "families:",
     "faults": "scheduling.faults:",
     "hyperfabric_pass_manager": "interfaces:hyperfabric_pass_manager",
     "interfaces": "interfaces:",
     "plan": "pipeline:plan",
+    "read_disqco": "distribution.assignments:read_disqco",
+    "read_pytket_dqc": "distribution.assignments:read_pytket_dqc",
     "run": "scheduling.drivers:run",
 }
 

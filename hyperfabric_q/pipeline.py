@@ -12,10 +12,13 @@ import numpy as np
 from hyperfabric_q import seeds
 from hyperfabric_q.convert import accept
 from hyperfabric_q.distribution.choose import choose
+from hyperfabric_q.distribution.given import GivenHomes, GivenSites, given_placement
+from hyperfabric_q.distribution.lower import Lowered, lower
 from hyperfabric_q.distribution.network import MAX_NODES, Network, network_of
 from hyperfabric_q.distribution.objectives import checked
+from hyperfabric_q.distribution.place import Placement
 from hyperfabric_q.distribution.plan import Plan, packets_of
-from hyperfabric_q.distribution.program import IntArray
+from hyperfabric_q.distribution.program import IntArray, Program
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.replay import replay
 from hyperfabric_q.distribution.steps import ebits_of
@@ -78,6 +81,57 @@ def plan(
         homes=_pinned(homes, program.qubits, network),
         time_limit_s=fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s"),
     )
+    return _finished(circuit, fabric, program, network, placement, lowered, objective, verify, seed, began)
+
+
+def evaluate(
+    circuit: Circuit,
+    fabric: Fabric | str | os.PathLike[str],
+    *,
+    homes: GivenHomes,
+    sites: GivenSites | None = None,
+    verify: str = "auto",
+    seed: int | None = None,
+) -> Plan:
+    """Return the plan that carries out a mapping any compiler chose, by the replay and on the clock that ours pass.
+
+    Args:
+        circuit: the circuit that was mapped.
+        fabric: the nodes and links, or the path of a fabric file.
+        homes: node id of each qubit, as a list or by qubit; or a list of such, one for each layer of the circuit.
+        sites: node id of two-qubit instructions by their index in the circuit; the others are chosen.
+        verify: as for ``plan``.
+        seed: of the checks that draw; None draws one, which the plan reports.
+
+    Raises:
+        InputError: the mapping does not fit the circuit or the fabric.
+        Infeasible: its crossings need links or communication qubits that are not there.
+        VerificationFailed: our bug: the emitted circuit is not the circuit that was given.
+    """
+    began = time.perf_counter()
+    seed = seeds.resolve(seed)
+    fabric = _fabric(fabric)
+    circuit = accept(circuit)
+    program = rebase(circuit)
+    network = _network(fabric, program.qubits)
+    placement = given_placement(circuit, program, network, homes=homes, sites=sites)
+    lowered = lower(program, network, placement.homes, placement.steps)
+    return _finished(circuit, fabric, program, network, placement, lowered, "ebits", verify, seed, began)
+
+
+def _finished(
+    circuit: QuantumCircuit,
+    fabric: Fabric,
+    program: Program,
+    network: Network,
+    placement: Placement,
+    lowered: Lowered,
+    objective: str,
+    verify: str,
+    seed: int,
+    began: float,
+) -> Plan:
+    """Count and check what was emitted, and return it as a plan."""
     counted = replay(lowered.circuit, fabric)
     if counted.ebits != ebits_of(placement.steps):
         raise VerificationFailed(

@@ -251,3 +251,15 @@ def test_a_plan_stands_on_the_clock_of_its_fabric():
 def test_a_time_limit_is_a_number_of_seconds(limit):
     with pytest.raises(InvalidValue, match="time_limit_s"):
         hq.plan(hq.families.ghz(4), hq.Fabric.line([2, 2]), time_limit_s=limit)
+
+
+def test_the_mapping_of_any_compiler_is_scored_by_the_same_replay():
+    circuit = hq.families.cuccaro_adder(3)
+    fabric = hq.Fabric.full([4, 4])
+    ours = hq.plan(circuit, fabric, seed=1, time_limit_s=0)
+    theirs = hq.evaluate(circuit, fabric, homes=ours.homes)
+    assert theirs.equivalent == "proved"
+    assert theirs.ebits >= ours.ebits
+    worst = hq.evaluate(circuit, fabric, homes=[f"qpu-{qubit % 2}" for qubit in range(circuit.num_qubits)])
+    assert worst.ebits > theirs.ebits
+    assert worst.schedule().makespan_ps >= 0
