@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Final, NamedTuple
+
 from hyperfabric_q.distribution.lower import Lowered, lower
 from hyperfabric_q.distribution.network import Network, network_of
 from hyperfabric_q.distribution.objectives import Objective, link_price, score
@@ -9,7 +13,11 @@ from hyperfabric_q.distribution.place import Placement, place
 from hyperfabric_q.distribution.program import IntArray, Program
 from hyperfabric_q.distribution.schedule import schedule
 from hyperfabric_q.distribution.segments import segments_of
-from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.distribution.timetable import Timetable
+from hyperfabric_q.fabric import Fabric, Link
+
+CONGESTION_ROUNDS: Final = 2
+"""How often the prices of busy links are raised and the search repeated."""
 
 
 def choose(
@@ -25,7 +33,8 @@ def choose(
     """Return the placement that is best by ``objective``, and the circuit it is lowered to.
 
     For "ebits" that is what the search finds. Otherwise the finalists are that one, the one found with prices of
-    infidelity, and the best in which no qubit moves; each is put on the clock.
+    infidelity, the best in which no qubit moves, and those found with the prices of links raised by how busy the best
+    so far keeps them; each is put on the clock.
 
     Args:
         program: the circuit.
@@ -34,7 +43,7 @@ def choose(
         objective: what counts.
         seed: of the search.
         homes: pins every qubit to a node; None lets the search choose.
-        time_limit_s: see ``place``; two searches share it unless e-bits count.
+        time_limit_s: see ``place``; the searches share it.
 
     Raises:
         NotEnoughQubits, NoQuantumPath, NotEnoughCommunicationQubits: as ``place``.
@@ -44,14 +53,33 @@ def choose(
     if objective == "ebits":
         best = place(program, segments, network, seed=seed, homes=homes, time_limit_s=time_limit_s)
         return best, lower(program, network, best.homes, best.steps)
-    priced = network_of(fabric, prices=link_price(fabric))
-    half = time_limit_s / 2
-    finalists = [
-        place(program, segments, network, seed=seed, homes=homes, time_limit_s=half),
-        place(program, segments, priced, seed=seed, homes=homes, time_limit_s=half),
-        place(program, segments, priced, seed=seed, homes=homes, time_limit_s=0),
-    ]
-    lowered = [lower(program, network, each.homes, each.steps) for each in finalists]
-    scores = [score(schedule(each, fabric), objective) for each in lowered]
-    chosen = scores.index(min(scores))
-    return finalists[chosen], lowered[chosen]
+    fair = link_price(fabric)
+    each_s = time_limit_s / (2 + CONGESTION_ROUNDS)
+    finalists: list[_Finalist] = []
+
+    def enter(priced: Network, limit_s: float) -> None:
+        placement = place(program, segments, priced, seed=seed, homes=homes, time_limit_s=limit_s)
+        lowered = lower(program, network, placement.homes, placement.steps)
+        table = schedule(lowered, fabric)
+        finalists.append(_Finalist(score(table, objective), placement, lowered, table))
+
+    enter(network, each_s)
+    enter(network_of(fabric, prices=fair), each_s)
+    enter(network_of(fabric, prices=fair), 0)
+    for _ in range(CONGESTION_ROUNDS):
+        use = min(finalists, key=attrgetter("score")).table.link_use
+        enter(network_of(fabric, prices=_congested(fair, use)), each_s)
+    winner = min(finalists, key=attrgetter("score"))
+    return winner.placement, winner.lowered
+
+
+class _Finalist(NamedTuple):
+    score: float
+    placement: Placement
+    lowered: Lowered
+    table: Timetable
+
+
+def _congested(fair: Callable[[Link], int], use: Mapping[tuple[str, str], float]) -> Callable[[Link], int]:
+    """Return prices that are higher the more of the makespan a link was busy: up to twice, when it never rests."""
+    return lambda link: round(fair(link) * (1 + use.get(link.ends, 0.0)))
