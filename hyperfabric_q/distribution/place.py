@@ -16,7 +16,7 @@ from hyperfabric_q.distribution.chapters import Chapters, chapters_of, cost_in_t
 from hyperfabric_q.distribution.copy_prices import copy_prices
 from hyperfabric_q.distribution.families import families
 from hyperfabric_q.distribution.hub import hub_starts
-from hyperfabric_q.distribution.network import UNREACHABLE, Network, components
+from hyperfabric_q.distribution.network import Network, components
 from hyperfabric_q.distribution.partitioners.blocks import blocks
 from hyperfabric_q.distribution.partitioners.multilevel import multilevel, orders
 from hyperfabric_q.distribution.program import IntArray, Program
@@ -151,7 +151,7 @@ def _refined(
     speed = MOVES_PER_SECOND / (1 + len(chapters.gate_layer) / GATES_AT_HALF_SPEED)
     moves = min(moves_for(chapters), int(time_limit_s * speed))
     cheapest = priced[0][0]
-    if moves == 0 or len(components(network.neighbours)) > 1 or not 0 < cheapest < UNREACHABLE:
+    if moves == 0 or len(components(network.neighbours)) > 1 or cheapest == 0:
         return hubs
     if cheapest <= sum(family.value for family in families(chapters, network, network.capacity)):
         return hubs

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit, qasm2
 
+import hyperfabric_q as hq
 from hyperfabric_q.distribution.place import place
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.segments import cost, segments_of
@@ -311,3 +312,10 @@ def test_the_same_seed_gives_the_same_plan_in_any_process():
     ]  # fmt: skip
     assert runs[0].count("Spread") > 3
     assert runs[0] == runs[1]
+
+
+def test_the_search_finds_placements_whose_copies_need_no_relay():
+    fabric = hq.Fabric.star([2, 2, 2, 1], communication_qubits=1, pair_fidelity=0.9)
+    plan = hq.plan(hq.families.ghz(7), fabric, seed=1)
+    assert plan.equivalent == "proved"
+    assert max(plan.peak_copies.values()) == 1
