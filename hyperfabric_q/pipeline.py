@@ -44,6 +44,7 @@ def plan(
     *,
     objective: str = "ebits",
     homes: Homes | None = None,
+    partitioner: str | None = None,
     time_limit_s: float = 5.0,
     verify: str = "auto",
     seed: int | None = None,
@@ -55,6 +56,8 @@ def plan(
         fabric: the nodes and links, or the path of a fabric file.
         objective: "ebits"; "fidelity" or "makespan", for which finalists are put on the clock of the fabric.
         homes: node id of every qubit, to pin them; None lets the partitioner choose.
+        partitioner: a plug-in that places alone: "blocks", "multilevel", "search", "exact" or a registered one; None tries
+            all starts and searches on.
         time_limit_s: about how long to search for fewer e-bits, starts and verification apart; 0 does without. It is
             turned into a number of moves, so that the plan does not depend on the speed of the machine.
         verify: "auto" picks the strongest check that is affordable; "proved", "skeleton", "sampled" or "skipped" ask
@@ -80,6 +83,7 @@ def plan(
         seed=seed,
         homes=_pinned(homes, program.qubits, network),
         time_limit_s=fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s"),
+        partitioner=partitioner,
     )
     return _finished(circuit, fabric, program, network, placement, lowered, objective, verify, seed, began)
 

@@ -263,3 +263,16 @@ def test_the_mapping_of_any_compiler_is_scored_by_the_same_replay():
     worst = hq.evaluate(circuit, fabric, homes=[f"qpu-{qubit % 2}" for qubit in range(circuit.num_qubits)])
     assert worst.ebits > theirs.ebits
     assert worst.schedule().makespan_ps >= 0
+
+
+@pytest.mark.parametrize("name", ["blocks", "multilevel", "search", "exact"])
+def test_a_partitioner_may_be_named(name):
+    plan = hq.plan(hq.families.qft(5), hq.Fabric.full([3, 3]), seed=1, partitioner=name, time_limit_s=0.2)
+    assert plan.start == name
+    assert plan.equivalent == "proved"
+    assert plan.ebits >= 2
+
+
+def test_an_unknown_partitioner_is_refused():
+    with pytest.raises(UnknownName, match="partitioner"):
+        hq.plan(hq.families.ghz(4), hq.Fabric.line([2, 2]), partitioner="luck")

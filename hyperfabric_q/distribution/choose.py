@@ -29,6 +29,7 @@ def choose(
     seed: int,
     homes: IntArray | None,
     time_limit_s: float,
+    partitioner: str | None = None,
 ) -> tuple[Placement, Lowered]:
     """Return the placement that is best by ``objective``, and the circuit it is lowered to.
 
@@ -44,6 +45,7 @@ def choose(
         seed: of the search.
         homes: pins every qubit to a node; None lets the search choose.
         time_limit_s: see ``place``; the searches share it.
+        partitioner: see ``place``.
 
     Raises:
         NotEnoughQubits, NoQuantumPath, NotEnoughCommunicationQubits: as ``place``.
@@ -51,14 +53,18 @@ def choose(
     """
     segments = segments_of(program)
     if objective == "ebits":
-        best = place(program, segments, network, seed=seed, homes=homes, time_limit_s=time_limit_s)
+        best = place(
+            program, segments, network, seed=seed, homes=homes, time_limit_s=time_limit_s, partitioner=partitioner
+        )
         return best, lower(program, network, best.homes, best.steps)
     fair = link_price(fabric)
     each_s = time_limit_s / (2 + CONGESTION_ROUNDS)
     finalists: list[_Finalist] = []
 
     def enter(priced: Network, limit_s: float) -> None:
-        placement = place(program, segments, priced, seed=seed, homes=homes, time_limit_s=limit_s)
+        placement = place(
+            program, segments, priced, seed=seed, homes=homes, time_limit_s=limit_s, partitioner=partitioner
+        )
         lowered = lower(program, network, placement.homes, placement.steps)
         table = schedule(lowered, fabric)
         finalists.append(_Finalist(score(table, objective), placement, lowered, table))

@@ -18,6 +18,7 @@ from hyperfabric_q.distribution.families import families
 from hyperfabric_q.distribution.hub import hub_starts
 from hyperfabric_q.distribution.network import Network, components
 from hyperfabric_q.distribution.partitioners.blocks import blocks
+from hyperfabric_q.distribution.partitioners.kind import partition
 from hyperfabric_q.distribution.partitioners.multilevel import multilevel, orders
 from hyperfabric_q.distribution.program import IntArray, Program
 from hyperfabric_q.distribution.refine import moves_for, refine
@@ -100,6 +101,7 @@ def place(
     seed: int,
     homes: IntArray | None = None,
     time_limit_s: float = 5.0,
+    partitioner: str | None = None,
 ) -> Placement:
     """Return the cheapest placement found.
 
@@ -111,15 +113,22 @@ def place(
         homes: pins every qubit to a node; only the sites are then chosen.
         time_limit_s: about how long to search on from the best starts. It buys a number of moves at a nominal speed, so
             that the answer does not depend on the machine unless that is several times slower.
+        partitioner: the plug-in that places alone; None = all starts and the search.
 
     Raises:
         NotEnoughQubits: the nodes hold fewer data qubits than the circuit has.
+        UnknownName, InvalidValue: of the partitioner.
         NoQuantumPath: the circuit cannot be split along the groups of nodes that quantum links join.
         NotEnoughCommunicationQubits: no candidate can pass its copies.
     """
     if program.qubits > sum(network.capacity):
         raise NotEnoughQubits(needed=program.qubits, available=dict(zip(network.names, network.capacity, strict=True)))
     chapters = chapters_of(program, segments)
+    if partitioner is not None and homes is None:
+        moves = int(time_limit_s * MOVES_PER_SECOND)
+        in_time, idle_homes, sites = partition(partitioner, chapters, network, network.capacity, seed=seed, moves=moves)
+        alone = Trial(homes=in_time, idle_homes=idle_homes, sites=sites, start=partitioner)
+        return _cheapest(program, chapters, network, [alone])
     if homes is not None:
         found = list(_with_sites(segments, network, homes, cover_sites(segments, homes), "pinned homes"))
     else:
