@@ -56,8 +56,8 @@ def plan(
         fabric: the nodes and links, or the path of a fabric file.
         objective: "ebits"; "fidelity" or "makespan", for which finalists are put on the clock of the fabric.
         homes: node id of every qubit, to pin them; None lets the partitioner choose.
-        partitioner: a plug-in that places alone: "blocks", "multilevel", "search", "exact" or a registered one; None tries
-            all starts and searches on.
+        partitioner: a plug-in that places alone: "blocks", "multilevel", "search", "exact" or a registered one;
+            None tries all starts and searches on.
         time_limit_s: about how long to search for fewer e-bits, starts and verification apart; 0 does without. It is
             turned into a number of moves, so that the plan does not depend on the speed of the machine.
         verify: "auto" picks the strongest check that is affordable; "proved", "skeleton", "sampled" or "skipped" ask
