@@ -221,6 +221,7 @@ def test_qubits_move_where_that_saves_pairs():
     assert moving.equivalent == "proved"
     assert sum(packet.moves for packet in moving.packets) == moving.to_dict()["moves"]
     assert "moves the qubit" in moving.draw()
+    assert "Where the qubits start" in moving.draw()
 
 
 def test_the_search_gives_the_same_plan_for_the_same_seed():

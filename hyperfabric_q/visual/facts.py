@@ -79,7 +79,7 @@ def link_rows(plan: Plan) -> tuple[LinkRow, ...]:
 
 
 def crossing_gates(plan: Plan) -> int:
-    """Return how many two-qubit gates have their qubits at home on two different nodes."""
+    """Return how many two-qubit gates have their qubits on two different nodes, as they stand at the start."""
     program = plan.program
     _, index = np.unique(np.array(plan.homes, dtype=np.str_), return_inverse=True)
     gates = program.kind == Kind.CP
@@ -102,6 +102,9 @@ def reasons(plan: Plan) -> tuple[str, ...]:
     all_gates = counted(plan.two_qubit_gates, "two-qubit gate")
     if not plan.ebits:
         cost = f"None of the {all_gates} needs a Bell pair: no gate crosses between nodes."
+    elif plan.moves:
+        would = f"Where the qubits start, {crossing} of {all_gates} would cross between nodes"
+        cost = f"{would}; {plan.moves} of {counted(plan.ebits, 'e-bit')} move qubits instead."
     elif not crossing:
         cost = f"No qubit pair of the {all_gates} lives on two nodes, and yet {counted(plan.ebits, 'e-bit')} are used."
     else:

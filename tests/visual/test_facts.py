@@ -33,10 +33,16 @@ def test_crossing_gates_are_those_between_two_homes(adder_plan, chain_plan, loca
 
 
 def test_the_reasons_give_the_price_and_what_it_buys(adder_plan, chain_plan):
-    crossing = crossings_one_by_one(adder_plan)
-    price = reasons(adder_plan)[0]
-    assert price.startswith(f"{crossing} of {adder_plan.two_qubit_gates} two-qubit gates cross between nodes")
-    assert f"{adder_plan.ebits} e-bits serve them, {crossing / adder_plan.ebits:.1f}" in price
+    crossing, gates = crossings_one_by_one(adder_plan), adder_plan.two_qubit_gates
+    still = hq.plan(adder_plan.circuit, adder_plan.fabric, seed=1, homes=adder_plan.homes)
+    price = reasons(still)[0]
+    assert price.startswith(f"{crossing} of {gates} two-qubit gates cross between nodes")
+    assert f"{still.ebits} e-bits serve them, {crossing / still.ebits:.1f}" in price
+    assert adder_plan.moves
+    assert reasons(adder_plan)[0] == (
+        f"Where the qubits start, {crossing} of {gates} two-qubit gates would cross between nodes; "
+        f"{adder_plan.moves} of {adder_plan.ebits} e-bits move qubits instead."
+    )
     assert reasons(chain_plan)[0] == "1 of 5 two-qubit gates crosses between nodes; 1 e-bit serves it."
 
 
