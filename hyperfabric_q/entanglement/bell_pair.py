@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hyperfabric_q.entanglement.elementary import Path, Station
 from hyperfabric_q.entanglement.ledger import Fate, Ledger
 from hyperfabric_q.entanglement.memory import Memory
-from hyperfabric_q.entanglement.state import FloatArray, correlators, fidelity
+from hyperfabric_q.entanglement.state import FloatArray, correlators, fidelity, one_state
 from hyperfabric_q.entanglement.stored import stored_chain
 from hyperfabric_q.entanglement.swap import chain
 from hyperfabric_q.errors import InvalidValue, PairSpent
@@ -156,8 +156,7 @@ class BellPair:
     @property
     def weights(self) -> tuple[float, float, float, float]:
         """Bell-diagonal weights (pI, pX, pY, pZ) now, or when the pair was used: the error of a gate over the pair."""
-        lx, ly, lz = self.correlators.tolist()
-        return (1 + lx + ly + lz) / 4, (1 + lx - ly - lz) / 4, (1 - lx + ly - lz) / 4, (1 - lx - ly + lz) / 4
+        return one_state(self.correlators)
 
     @property
     def born_ps(self) -> int:

@@ -35,7 +35,7 @@ class Job(Message):
         lost: called with the job when a fault has taken the line from it, or the word of its success.
     """
 
-    __slots__ = ("attempts", "ended", "entry", "link", "lost", "place", "unit", "withdrawn")
+    __slots__ = ("attempts", "ended", "entry", "link", "lost", "place", "unit")
 
     def __init__(
         self, link: Elementary, attempts: int, *, priority_class: int, deadline_ps: int, identity: int
@@ -54,7 +54,6 @@ class Job(Message):
         self.place = 0
         self.attempts = attempts
         self.unit = 1
-        self.withdrawn = False
         self.ended: Done | None = None
         self.lost: Done | None = None
         self.entry: tuple[int, int, int, Job] | None = None
@@ -219,7 +218,6 @@ class Lines:
 
     def withdraw(self, job: Job) -> int:
         """Stop a job; return the attempts that were made in vain."""
-        job.withdrawn = True
         return self._lines[self._key(job.link)].withdraw(job)
 
     @staticmethod

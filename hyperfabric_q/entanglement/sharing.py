@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hyperfabric_q.entanglement.bell_pair import BellPair
-from hyperfabric_q.entanglement.request import Request
+from hyperfabric_q.entanglement.request import request_of
 from hyperfabric_q.entanglement.service import EntanglementService
 from hyperfabric_q.entanglement.state import FloatArray, fidelity
 from hyperfabric_q.entanglement.swap import swap
@@ -65,14 +65,14 @@ class Sharing:
     def obstacle(self, source: str, destination: str) -> str | None:
         """Return why two nodes can share no pairs; None when they can."""
         try:
-            self._service.foresee(_request(source, destination, 1, 1))
+            self._service.foresee(request_of(source, destination))
         except (Infeasible, InvalidValue) as fault:
             return f"no Bell pair can be shared: {str(fault).rstrip('.')}"
         return None
 
     def capacity(self, source: str, destination: str) -> int | None:
         """Return how many pairs they can hold at a time; None = any number."""
-        found = self._service.foresee(_request(source, destination, 1, 1))
+        found = self._service.foresee(request_of(source, destination))
         slots = [found.path.stations[place].slots for place in (0, -1)]
         return min((each for each in slots if each is not None), default=None)
 
@@ -80,7 +80,7 @@ class Sharing:
         """Return how long a Bell measurement and a correction take, and how long a pair takes at the very least."""
         fabric = self._fabric()
         last: NodeSignature = fabric.node(destination)
-        found = self._service.foresee(_request(source, destination, 1, 1))
+        found = self._service.foresee(request_of(source, destination))
         stations = found.path.stations
         first = stations[0] if stations[0].node_id == source else stations[-1]
         correct_ns = (last.feedforward_ns or 0.0) + (last.gate_1q_ns or 0.0)
@@ -88,20 +88,5 @@ class Sharing:
 
     async def share(self, source: str, destination: str, pairs: int, priority_class: int) -> Sequence[Shared]:
         """Return pairs of the two nodes, which are the caller's; raises what ``EntanglementService.entangle`` does."""
-        made = await self._service.entangle(_request(source, destination, pairs, priority_class))
+        made = await self._service.entangle(request_of(source, destination, pairs=pairs, priority_class=priority_class))
         return [Shared(pair) for pair in made]
-
-
-def _request(a: str, b: str, pairs: int, priority_class: int) -> Request:
-    return Request(
-        a=a,
-        b=b,
-        pairs=pairs,
-        min_fidelity=None,
-        keep=True,
-        deadline_ps=None,
-        needed_ps=None,
-        priority_class=priority_class,
-        policy="swap_asap",
-        cutoff_ps=None,
-    )
