@@ -67,8 +67,8 @@ def registered(fabric: Fabric, node: NodeSignature) -> Fabric:
     Raises:
         DuplicateName: a node of that id is registered already.
     """
-    held = next((each for each in fabric.nodes if is_implicit(each) and each.node_id == node.node_id), None)
-    if held is None:
+    held = fabric.node(node.node_id) if node.node_id in fabric else None
+    if held is None or not is_implicit(held):
         return fabric.with_node(node)
     return replace(fabric, nodes=tuple(node if each is held else each for each in fabric.nodes))
 
