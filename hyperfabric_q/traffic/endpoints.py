@@ -67,8 +67,11 @@ def registered(fabric: Fabric, node: NodeSignature) -> Fabric:
     Raises:
         DuplicateName: a node of that id is registered already.
     """
-    held = fabric.node(node.node_id) if node.node_id in fabric else None
-    if held is None or not is_implicit(held):
+    given: object = node
+    if not isinstance(given, NodeSignature) or node.node_id not in fabric:
+        return fabric.with_node(node)
+    held = fabric.node(node.node_id)
+    if not is_implicit(held):
         return fabric.with_node(node)
     return replace(fabric, nodes=tuple(node if each is held else each for each in fabric.nodes))
 
