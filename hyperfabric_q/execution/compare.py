@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from hyperfabric_q.errors import SimulationRefused
-from hyperfabric_q.execution.estimate import proportion
+from hyperfabric_q.estimate import proportion
 from hyperfabric_q.execution.fidelity import Fidelity, hellinger_fidelity
 from hyperfabric_q.execution.noise import Noise
 from hyperfabric_q.execution.result import WIDEST_IDEAL, Result, measures

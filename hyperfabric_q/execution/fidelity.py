@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperfabric_q.errors import InvalidValue
-from hyperfabric_q.execution.estimate import with_bar
+from hyperfabric_q.estimate import with_bar
 from hyperfabric_q.seeds import stream
 
 Outcome = TypeVar("Outcome", str, int)

@@ -13,7 +13,7 @@ from qiskit.primitives import BitArray, DataBin
 
 from hyperfabric_q.distribution.program import Kind, Program
 from hyperfabric_q.errors import InvalidValue, SimulationRefused
-from hyperfabric_q.execution.estimate import Estimate, proportion
+from hyperfabric_q.estimate import Estimate, proportion
 from hyperfabric_q.execution.fidelity import Fidelity, hellinger_fidelity
 from hyperfabric_q.execution.sample import with_final_measurements
 from hyperfabric_q.registry import late

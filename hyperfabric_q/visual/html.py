@@ -25,7 +25,7 @@ from hyperfabric_q.visual.network_svg import network_svg
 
 if TYPE_CHECKING:
     from hyperfabric_q.distribution.plan import Plan
-    from hyperfabric_q.execution.estimate import Estimate
+    from hyperfabric_q.estimate import Estimate
     from hyperfabric_q.execution.result import Result
 
 MOST_NODES: Final = 40

@@ -22,7 +22,7 @@ def with_bar(value: float, stderr: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A number estimated from ``shots`` shots; ``stderr`` is one standard error of it."""
+    """A number estimated from ``shots`` shots; ``stderr`` is one standard error of it. Exact numbers have neither."""
 
     value: float
     stderr: float
@@ -33,11 +33,12 @@ class Estimate:
             raise InvalidValue(field="value", value=self.value, rule="an estimate is a finite number")
         if not (math.isfinite(self.stderr) and self.stderr >= 0):
             raise InvalidValue(field="stderr", value=self.stderr, rule="a standard error is finite and not negative")
-        if self.shots < 1:
-            raise InvalidValue(field="shots", value=self.shots, rule="an estimate rests on at least one shot")
+        if self.shots < 0 or (self.shots == 0 and self.stderr > 0):
+            rule = "an estimate rests on at least one shot; without any it is exact, and has no error"
+            raise InvalidValue(field="shots", value=self.shots, rule=rule)
 
     def __str__(self) -> str:
-        return with_bar(self.value, self.stderr)
+        return with_bar(self.value, self.stderr) if self.shots else f"{self.value:.6g} (exact)"
 
     def to_dict(self) -> dict[str, float | int]:
         """Return the fields, ready for JSON."""

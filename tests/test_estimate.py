@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import beta
 
 from hyperfabric_q.errors import InvalidValue
-from hyperfabric_q.execution.estimate import Estimate, proportion, with_bar
+from hyperfabric_q.estimate import Estimate, proportion, with_bar
 
 
 @pytest.mark.parametrize(("hits", "shots"), [(0, 1), (0, 1000), (37, 100), (1000, 1000)])
@@ -29,7 +29,11 @@ def test_text_shows_two_digits_of_the_bar(value, stderr, text):
     assert with_bar(value, stderr) == text
 
 
-@pytest.mark.parametrize("wrong", [{"value": np.nan}, {"stderr": -1.0}, {"stderr": np.inf}, {"shots": 0}])
+@pytest.mark.parametrize("wrong", [{"value": np.nan}, {"stderr": -1.0}, {"stderr": np.inf}, {"shots": 0}, {"shots": -1}])
 def test_an_estimate_without_meaning_is_refused(wrong):
     with pytest.raises(InvalidValue):
         Estimate(**({"value": 0.5, "stderr": 0.1, "shots": 10} | wrong))
+
+
+def test_an_exact_number_has_no_shots_and_no_bar():
+    assert str(Estimate(value=0.25, stderr=0.0, shots=0)) == "0.25 (exact)"

@@ -1,0 +1,124 @@
+"""Every exception this package raises, sorted by who is at fault.
+
+::
+
+    HyperFabricError
+    ├─ InputError (ValueError)        what you gave us is wrong
+    │  ├─ InvalidValue                a field holds a value it must not hold
+    │  ├─ UnknownName                 a node, preset, family or plug-in that does not exist
+    │  ├─ DuplicateName               the name is taken
+    │  ├─ CircuitRejected             a circuit file that cannot be read safely, or at all
+    │  ├─ UnsupportedOperation        a valid instruction that we cannot distribute
+    │  ├─ FabricRejected              a fabric file with a fault, named with its line
+    │  ├─ FileUnreadable              a file that is missing or is not what it should be
+    │  ├─ BusyFabric                  a call that must not be made while an event loop runs
+    │  ├─ PairSpent                   a Bell pair or a quantum state that is used a second time
+    │  └─ OutcomesUnfit               measured outcomes that are not those of the subexperiments, each once
+    ├─ Infeasible                     no solution exists on this fabric
+    │  ├─ NotEnoughQubits
+    │  ├─ NotEnoughCommunicationQubits
+    │  ├─ NoQuantumPath
+    │  ├─ NoRoute                     two groups of nodes that no classical channel joins
+    │  ├─ DeadlineImpossible          a latency constraint below what an idle fabric needs
+    │  ├─ NotEnoughMemory             a payload larger than the memory of its destination
+    │  ├─ EntanglementUnavailable     a transfer that demands entanglement which its ends cannot share
+    │  ├─ FidelityUnreachable         a fidelity that no swapping and purifying reaches on this hardware
+    │  ├─ NoCutFound                  a circuit that cannot be cut into pieces of the widths asked for
+    │  └─ OverheadTooHigh             cuts that need more shots than the precision asked for can be given
+    ├─ MissingDependency (ImportError) an optional package that is not installed
+    ├─ DeadlineMissed                 bytes that arrived, but later than they had to
+    ├─ EntanglementMissed             Bell pairs that were not there when they had to be
+    ├─ Undeliverable                  bytes that did not arrive
+    ├─ VirtualDeadlock                every task waits for something that nothing will bring about
+    ├─ SimulationRefused              too large for the simulator that was asked for
+    ├─ SecurityRefused                a key or a sealed message that must not be used
+    │  ├─ SealBroken                  the message is not what was sealed, or not under this key
+    │  ├─ ReplayRejected              the message was opened before, or is too old to tell
+    │  ├─ KeySpent                    the key was released, is used up, or serves something else
+    │  └─ IsolationViolated           a transfer that a zone's isolation forbids
+    └─ InternalError                  our bug, please report it
+       └─ VerificationFailed          the emitted circuit is not the circuit you gave us
+
+The text of each error is derived from its fields and follows one pattern: what was asked, what was found, what to do.
+All of them pickle, so they survive a process pool. Warnings of this package are ``HyperFabricWarning``.
+"""
+
+from hyperfabric_q.errors.base import HyperFabricError, HyperFabricWarning, ImplicitEndpointWarning, nearest
+from hyperfabric_q.errors.bugs import InternalError, VerificationFailed
+from hyperfabric_q.errors.infeasible import (
+    DeadlineImpossible,
+    EntanglementUnavailable,
+    FidelityUnreachable,
+    Infeasible,
+    NoCutFound,
+    NoQuantumPath,
+    NoRoute,
+    NotEnoughCommunicationQubits,
+    NotEnoughMemory,
+    NotEnoughQubits,
+    OverheadTooHigh,
+)
+from hyperfabric_q.errors.inputs import (
+    BusyFabric,
+    CircuitRejected,
+    DuplicateName,
+    FabricRejected,
+    FileUnreadable,
+    InputError,
+    InvalidValue,
+    OutcomesUnfit,
+    PairSpent,
+    UnknownName,
+    UnsupportedOperation,
+)
+from hyperfabric_q.errors.outcomes import (
+    DeadlineMissed,
+    EntanglementMissed,
+    MissingDependency,
+    SimulationRefused,
+    Undeliverable,
+    VirtualDeadlock,
+)
+from hyperfabric_q.errors.security import IsolationViolated, KeySpent, ReplayRejected, SealBroken, SecurityRefused
+
+__all__ = [
+    "BusyFabric",
+    "CircuitRejected",
+    "DeadlineImpossible",
+    "DeadlineMissed",
+    "DuplicateName",
+    "EntanglementMissed",
+    "EntanglementUnavailable",
+    "FabricRejected",
+    "FidelityUnreachable",
+    "FileUnreadable",
+    "HyperFabricError",
+    "HyperFabricWarning",
+    "ImplicitEndpointWarning",
+    "Infeasible",
+    "InputError",
+    "InternalError",
+    "InvalidValue",
+    "IsolationViolated",
+    "KeySpent",
+    "MissingDependency",
+    "NoCutFound",
+    "NoQuantumPath",
+    "NoRoute",
+    "NotEnoughCommunicationQubits",
+    "NotEnoughMemory",
+    "NotEnoughQubits",
+    "OutcomesUnfit",
+    "OverheadTooHigh",
+    "PairSpent",
+    "ReplayRejected",
+    "SealBroken",
+    "SecurityRefused",
+    "SimulationRefused",
+    "Undeliverable",
+    "UnknownName",
+    "UnsupportedOperation",
+    "VerificationFailed",
+    "VirtualDeadlock",
+    "nearest",
+]
