@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.fabric import fields
+from hyperfabric_q.fabric.chip import ChipOperation
 
 _NO_GATE: Final = frozenset({"measure", "reset", "delay", "barrier", "id"})
 
@@ -31,6 +32,7 @@ class BackendFigures:
         gate_2q_ns: median duration, ns.
         readout_ns: median duration, ns.
         reset_ns: median duration, ns.
+        operations: everything that it states for certain qubits.
     """
 
     name: str
@@ -44,15 +46,16 @@ class BackendFigures:
     gate_2q_ns: float | None
     readout_ns: float | None
     reset_ns: float | None
+    operations: tuple[ChipOperation, ...]
 
 
 def read_backend(backend: Any) -> BackendFigures:
-    """Return the figures of ``backend``, anything with a ``target`` like that of Qiskit's ``BackendV2``.
+    """Return the figures of ``backend``: a Qiskit ``Target``, or anything with a ``target`` as ``BackendV2`` has.
 
     Raises:
         InvalidValue: there is no target, or it does not say how many qubits it has.
     """
-    target = getattr(backend, "target", None)
+    target = getattr(backend, "target", backend)
     qubits = getattr(target, "num_qubits", None)
     if not fields.is_whole(qubits) or qubits < 1:
         raise InvalidValue(
@@ -83,6 +86,7 @@ def read_backend(backend: Any) -> BackendFigures:
         gate_2q_ns=_middle(_durations(two), 1e9),
         readout_ns=_middle(_durations(measures), 1e9),
         reset_ns=_middle(_durations(resets), 1e9),
+        operations=tuple(_operation(row) for row in rows if row.name != "delay"),
     )
 
 
@@ -91,9 +95,14 @@ class _Row:
     """One instruction on one set of qubits."""
 
     name: str
-    qubits: int
+    place: tuple[int, ...]
     error: object
     duration: object
+
+    @property
+    def qubits(self) -> int:
+        """How many qubits it acts on."""
+        return len(self.place)
 
     @property
     def virtual(self) -> bool:
@@ -107,13 +116,23 @@ def _instructions(target: Any) -> Iterator[_Row]:
         if not isinstance(places, Mapping):
             continue
         for place, properties in places.items():
-            if place is not None and properties is not None:
+            if place is not None:
                 yield _Row(
                     name=name,
-                    qubits=len(place),
+                    place=tuple(place),
                     error=getattr(properties, "error", None),
                     duration=getattr(properties, "duration", None),
                 )
+
+
+def _operation(row: _Row) -> ChipOperation:
+    error, duration = _errors([row]), _durations([row])
+    return ChipOperation(
+        name=row.name,
+        qubits=row.place,
+        error=error[0] if error else None,
+        duration_ns=duration[0] * 1e9 if duration else None,
+    )
 
 
 def _errors(rows: Iterable[_Row]) -> list[float]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 
 from hyperfabric_q.errors import DuplicateName, FabricRejected, FileUnreadable, InputError, InvalidValue, UnknownName
 from hyperfabric_q.errors import nearest as nearest_name
+from hyperfabric_q.fabric.chip import Chip
 from hyperfabric_q.fabric.fabric import FORMAT, Fabric
 from hyperfabric_q.fabric.lines import Lines, TooDeepError, locate
 from hyperfabric_q.fabric.lines import Path as KeyPath
@@ -34,6 +35,23 @@ Built = TypeVar("Built", NodeSignature, Link, FabricZone)
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class OperationTable(_Table):
+    """One operation of a chip."""
+
+    name: str
+    qubits: list[int]
+    error: float | None = None
+    duration_ns: float | None = None
+
+
+class ChipTable(_Table):
+    """The ``[nodes.chip]`` table of a node."""
+
+    qubits: int
+    communication: list[int]
+    operations: Annotated[list[OperationTable], FailFast()]
 
 
 class NodeTable(_Table):
@@ -64,6 +82,7 @@ class NodeTable(_Table):
     reset_ns: float | None = None
     feedforward_ns: float | None = None
     reconfiguration_ns: float | None = None
+    chip: ChipTable | None = None
 
 
 class LinkTable(_Table):
@@ -213,6 +232,8 @@ def _node(table: NodeTable) -> NodeSignature:
     preset = given.pop("preset", None)
     figures: dict[str, Any] = dict(node_preset(preset).fields) if preset is not None else {}
     given["hardware_type"] = _chosen("hardware type", HardwareType, given["hardware_type"])
+    if given.get("chip") is not None:
+        given["chip"] = Chip.from_dict(given["chip"])
     return NodeSignature(**(figures | given))
 
 

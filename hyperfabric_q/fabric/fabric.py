@@ -14,6 +14,7 @@ from hyperfabric_q.errors import InvalidValue, UnknownName
 from hyperfabric_q.fabric import consistency, fields, topology
 from hyperfabric_q.fabric.build import Capacities, CommunicationQubits, backend_nodes, joined, qpus
 from hyperfabric_q.fabric.changes import changed
+from hyperfabric_q.fabric.chip import Chip
 from hyperfabric_q.fabric.link import Link
 from hyperfabric_q.fabric.metadata import Metadata
 from hyperfabric_q.fabric.node import HardwareType, NodeSignature
@@ -429,6 +430,8 @@ def _plain(part: NodeSignature | Link | FabricZone) -> dict[str, Any]:
     for name, value in rows.items():
         if isinstance(value, Metadata):
             rows[name] = value.plain()
+        elif isinstance(value, Chip):
+            rows[name] = value.to_dict()
         elif isinstance(value, tuple):
             rows[name] = list(value)
         elif isinstance(value, StrEnum):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.fabric import fields
-from hyperfabric_q.fabric.backend import read_backend
+from hyperfabric_q.fabric.backend import BackendFigures, read_backend
+from hyperfabric_q.fabric.chip import Chip, outermost
 from hyperfabric_q.fabric.metadata import Metadata
 from hyperfabric_q.fabric.written import shown
 
@@ -75,6 +76,9 @@ class NodeSignature:
         reset_ns: duration of a reset, ns.
         feedforward_ns: from a measured bit to the gate that depends on it, within the node, ns.
         reconfiguration_ns: how long a photonic switch needs to turn to another pair of nodes, ns.
+        chip: which physical qubits are coupled and which are communication qubits; None = any two qubits of the node
+            can meet. Its counts of data and communication qubits are taken over, and figures of its single operations
+            go before the node's.
 
     Raises:
         InvalidValue: a field breaks its rule.
@@ -105,6 +109,7 @@ class NodeSignature:
     reset_ns: float | None = None
     feedforward_ns: float | None = None
     reconfiguration_ns: float | None = None
+    chip: Chip | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -115,6 +120,7 @@ class NodeSignature:
         most = fields.FASTEST_GBPS
         put(self, "bandwidth_gbps", fields.number("bandwidth_gbps", gbps, owner, above=True, most=most, unit="Gb/s"))
         put(self, "latency_ns", fields.number("latency_ns", ns, owner, most=fields.LONGEST_NS, unit="ns"))
+        self._check_chip(owner)
         self._check_figures(owner)
         for name in ("rack_position", "physical_location"):
             if getattr(self, name) is not None:
@@ -139,6 +145,18 @@ class NodeSignature:
         if self.memory_gb is not None:
             put(self, "memory_gb", fields.number("memory_gb", self.memory_gb, owner, most=1e12, unit="GB"))
 
+    def _check_chip(self, owner: str) -> None:
+        if self.chip is None:
+            return
+        if not isinstance(self.chip, Chip):
+            raise InvalidValue(field="chip", value=self.chip, rule=f"{owner} takes a Chip, or None")
+        reserved = len(self.chip.communication)
+        for name, due in (("compute_units", self.chip.qubits - reserved), ("communication_qubits", reserved)):
+            given = getattr(self, name)
+            if given is not None and given != due:
+                raise InvalidValue(field=name, value=given, rule=f"the chip of {owner} has {due}")
+            object.__setattr__(self, name, due)
+
     def _check_coherence(self, owner: str) -> None:
         source = "t2_us" if self.t2_us is not None else "quantum_coherence_time_us"
         t2_us = getattr(self, source)
@@ -156,9 +174,10 @@ class NodeSignature:
 
     @property
     def filled_in(self) -> frozenset[str]:
-        """The fields that hold what would be filled in anyway: T2, when it is the coherence time."""
+        """The fields that hold what would be filled in anyway: T2 from the coherence time, counts from the chip."""
         same = self.t2_us is not None and self.t2_us == self.quantum_coherence_time_us
-        return frozenset({"t2_us"} if same else ())
+        counted = {"compute_units", "communication_qubits"} if self.chip is not None else set[str]()
+        return frozenset(counted | {"t2_us"} if same else counted)
 
     @property
     def data_qubits(self) -> int | None:
@@ -171,18 +190,20 @@ class NodeSignature:
         backend: Any,
         *,
         node_id: str | None = None,
-        communication_qubits: int = 1,
+        communication_qubits: int | Sequence[int] = 1,
         bandwidth_gbps: float = BACKEND_BANDWIDTH_GBPS,
         latency_ns: float = BACKEND_LATENCY_NS,
     ) -> NodeSignature:
-        """Return the QPU node that a Qiskit ``BackendV2`` describes, with the medians of its target's figures.
+        """Return the QPU node that a Qiskit ``BackendV2`` or ``Target`` describes, with its chip and its medians.
 
-        A backend knows no communication qubits, so they are taken out of its qubits; the rest are data qubits.
+        A backend knows no communication qubits, so they are taken out of its qubits; the rest are data qubits. Without
+        couplings for single pairs of qubits in the target, the node has no chip: any two of its qubits can meet.
 
         Args:
-            backend: anything with a ``target`` like Qiskit's.
+            backend: a ``Target``, or anything with a ``target`` like Qiskit's.
             node_id: the id; by default the backend's name, with '-' for what an id must not hold.
-            communication_qubits: how many of the backend's qubits to reserve for Bell pairs.
+            communication_qubits: the physical qubits to reserve for Bell pairs; or how many, which takes qubits of few
+                couplings that leave the others connected.
             bandwidth_gbps: of the node's classical port, which no backend states.
             latency_ns: of the node's classical port, which no backend states.
 
@@ -190,14 +211,7 @@ class NodeSignature:
             InvalidValue: the backend has no usable target, or no data qubit would be left.
         """
         read = read_backend(backend)
-        reserved = fields.count(
-            "communication_qubits",
-            communication_qubits,
-            f"backend {read.name!r} of {read.qubits} qubits",
-            least=0,
-            most=read.qubits - 1,
-            what="qubits to reserve, which leaves a data qubit",
-        )
+        chip, reserved = _chip(read, communication_qubits)
         return cls(
             node_id if node_id is not None else read.name,
             HardwareType.QUANTUM_QPU,
@@ -214,4 +228,25 @@ class NodeSignature:
             gate_2q_ns=read.gate_2q_ns,
             readout_ns=read.readout_ns,
             reset_ns=read.reset_ns,
+            chip=chip,
         )
+
+
+def _chip(read: BackendFigures, communication: int | Sequence[int]) -> tuple[Chip | None, int]:
+    """Return the chip of a backend, None without couplings, and how many communication qubits there are."""
+    owner = f"backend {read.name!r} of {read.qubits} qubits"
+    listed = isinstance(communication, Sequence) and not isinstance(communication, str | bytes)
+    wanted = len(communication) if isinstance(communication, Sequence) else communication
+    reserved = fields.count(
+        "communication_qubits",
+        wanted if listed else communication,
+        owner,
+        least=0,
+        most=read.qubits - 1,
+        what="qubits to reserve, which leaves a data qubit",
+    )
+    edges = tuple(sorted({(min(row.qubits), max(row.qubits)) for row in read.operations if len(row.qubits) == 2}))
+    if not edges and not listed:
+        return None, reserved
+    places = communication if isinstance(communication, Sequence) else outermost(read.qubits, edges, reserved)
+    return Chip(qubits=read.qubits, communication=tuple(places), operations=read.operations), reserved

@@ -43,7 +43,7 @@ def test_the_first_four_fields_may_be_given_by_position():
 
 
 def test_every_numeric_field_is_in_the_list_of_this_test():
-    texts = {"node_id", "hardware_type", "rack_position", "physical_location", "metadata"}
+    texts = {"node_id", "hardware_type", "rack_position", "physical_location", "metadata", "chip"}
     assert {each.name for each in dataclasses.fields(NodeSignature)} - texts == set(NUMERIC)
 
 
