@@ -11,16 +11,16 @@ import numpy as np
 
 from hyperfabric_q import seeds
 from hyperfabric_q.convert import accept
-from hyperfabric_q.distribution.choose import choose
+from hyperfabric_q.distribution.choose import Chosen, choose
 from hyperfabric_q.distribution.given import GivenHomes, GivenSites, given_placement
-from hyperfabric_q.distribution.lower import Lowered, lower
+from hyperfabric_q.distribution.lower import lower
 from hyperfabric_q.distribution.network import MAX_NODES, Network, network_of
-from hyperfabric_q.distribution.objectives import checked
-from hyperfabric_q.distribution.place import Placement
+from hyperfabric_q.distribution.objectives import Wanted, objective_of
 from hyperfabric_q.distribution.plan import Plan, packets_of
 from hyperfabric_q.distribution.program import IntArray, Program
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.replay import replay
+from hyperfabric_q.distribution.route import check_routed, route
 from hyperfabric_q.distribution.steps import ebits_of
 from hyperfabric_q.distribution.verify import verify as check
 from hyperfabric_q.distribution.verify import verify_rebase
@@ -42,7 +42,7 @@ def plan(
     circuit: Circuit,
     fabric: Fabric | str | os.PathLike[str],
     *,
-    objective: str = "ebits",
+    objective: Wanted = "ebits",
     homes: Homes | None = None,
     partitioner: str | None = None,
     time_limit_s: float = 5.0,
@@ -54,7 +54,9 @@ def plan(
     Args:
         circuit: a Qiskit or Cirq circuit, OpenQASM text, or the path of a circuit file.
         fabric: the nodes and links, or the path of a fabric file.
-        objective: "ebits"; "fidelity" or "makespan", for which finalists are put on the clock of the fabric.
+        objective: what to choose by: "ebits", "fidelity", "makespan" or the name of a cost model; weights, such as
+            {"fidelity": 1.0, "makespan": 0.2}; or a sequence, the later for what is equal by the earlier. For fidelity
+            and makespan finalists are put on the clock of the fabric.
         homes: node id of every qubit, to pin them; None lets the partitioner choose.
         partitioner: a plug-in that places alone: "blocks", "multilevel", "search", "exact" or a registered one;
             None tries all starts and searches on.
@@ -71,21 +73,22 @@ def plan(
     """
     began = time.perf_counter()
     seed = seeds.resolve(seed)
+    goal = objective_of(objective)
     fabric = _fabric(fabric)
     circuit = accept(circuit)
     program = rebase(circuit)
     network = _network(fabric, program.qubits)
-    placement, lowered = choose(
+    chosen = choose(
         program,
         fabric,
         network,
-        objective=checked(objective),
+        objective=goal,
         seed=seed,
         homes=_pinned(homes, program.qubits, network),
         time_limit_s=fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s"),
         partitioner=partitioner,
     )
-    return _finished(circuit, fabric, program, network, placement, lowered, objective, verify, seed, began)
+    return _finished(circuit, fabric, program, network, chosen, str(goal), verify, seed, began)
 
 
 def evaluate(
@@ -120,7 +123,8 @@ def evaluate(
     network = _network(fabric, program.qubits)
     placement = given_placement(circuit, program, network, homes=homes, sites=sites)
     lowered = lower(program, network, placement.homes, placement.steps)
-    return _finished(circuit, fabric, program, network, placement, lowered, "ebits", verify, seed, began)
+    chosen = Chosen(placement, lowered, route(lowered, fabric, seed=seeds.word(seed, "route")))
+    return _finished(circuit, fabric, program, network, chosen, "ebits", verify, seed, began)
 
 
 def _finished(
@@ -128,28 +132,31 @@ def _finished(
     fabric: Fabric,
     program: Program,
     network: Network,
-    placement: Placement,
-    lowered: Lowered,
+    chosen: Chosen,
     objective: str,
     verify: str,
     seed: int,
     began: float,
 ) -> Plan:
     """Count and check what was emitted, and return it as a plan."""
+    placement, lowered, routed = chosen
     counted = replay(lowered.circuit, fabric)
     if counted.ebits != ebits_of(placement.steps):
         raise VerificationFailed(
             what=f"the plan has {ebits_of(placement.steps)} e-bits and the emitted circuit {counted.ebits}", seed=seed
         )
+    swaps = check_routed(routed, fabric, ebits=counted.ebits)
     if verify != "skipped":
         verify_rebase(circuit, program, seed=seed)
-    verification = check(program, lowered, mode=verify, seed=seed)
+    verification = check(program, routed, mode=verify, seed=seed)
     return Plan(
         circuit=circuit,
         fabric=fabric,
         program=program,
         homes=tuple(network.names[home] for home in placement.homes.tolist()),
         lowered=lowered,
+        routed=routed,
+        swaps=swaps,
         packets=packets_of(program, network, placement.steps),
         replay=counted,
         verification=verification,

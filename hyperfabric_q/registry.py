@@ -79,6 +79,7 @@ LATE: Final[dict[str, str]] = {
     "plan.draw": "hyperfabric_q.visual.text:draw_plan",
     "plan.html": "hyperfabric_q.visual.html:plan_html",
     "result.html": "hyperfabric_q.visual.html:result_html",
+    "comparison.html": "hyperfabric_q.visual.html:comparison_html",
     "result.compare": "hyperfabric_q.execution.compare:compare",
 }
 """Late-bound conveniences: name → "module:function". A test resolves every row."""

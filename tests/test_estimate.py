@@ -29,7 +29,9 @@ def test_text_shows_two_digits_of_the_bar(value, stderr, text):
     assert with_bar(value, stderr) == text
 
 
-@pytest.mark.parametrize("wrong", [{"value": np.nan}, {"stderr": -1.0}, {"stderr": np.inf}, {"shots": 0}, {"shots": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"value": np.nan}, {"stderr": -1.0}, {"stderr": np.inf}, {"shots": 0}, {"shots": -1}]
+)
 def test_an_estimate_without_meaning_is_refused(wrong):
     with pytest.raises(InvalidValue):
         Estimate(**({"value": 0.5, "stderr": 0.1, "shots": 10} | wrong))

@@ -81,6 +81,11 @@ def test_a_circuit_that_fits_one_node_uses_no_pair():
     assert len(set(plan.homes)) == 1
 
 
+def test_the_qubits_of_a_node_nobody_knows_are_not_none():
+    with pytest.raises(UnknownName, match=r"no QPU node is called 'qpu_1'\. Did you mean 'qpu-1'"):
+        hq.plan(ghz(3), FABRIC, seed=1).qubits_of("qpu_1")
+
+
 # --------------------------------------------------------------------------------------------------------------- homes
 
 

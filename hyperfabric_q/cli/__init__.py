@@ -81,6 +81,15 @@ Communication = Annotated[
 PairFidelity = Annotated[float | None, _nodes("F", "Fidelity of the Bell pairs between the K nodes. Default: 1.")]
 VerifyHow = Annotated[Verify, typer.Option(help="How strongly the distributed circuit is checked.")]
 Seed = Annotated[int | None, typer.Option(metavar="S", help="Repeats a run exactly. Default: a new one, shown.")]
+Objective = Annotated[
+    str,
+    typer.Option(
+        metavar="O",
+        help="What the plan is chosen by: ebits, fidelity, makespan or a cost model; weights as in "
+        "'fidelity+0.2*makespan'; 'ebits,makespan' breaks ties by the second.",
+    ),
+]
+Output = Annotated[Path | None, _output("--output", "Write the emitted circuit: OpenQASM 3 (.qasm) or QPY (.qpy).")]
 Json = Annotated[bool, _output("--json", "One JSON object on stdout, nothing else.")]
 Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How often the circuit is run.")]
 NoiseOf = Annotated[Noise, typer.Option(help="Imperfect pairs, gates and readout; imperfect pairs only; or nothing.")]
@@ -142,8 +151,10 @@ def plan_command(
     network: Shape = None,
     communication_qubits: Communication = None,
     pair_fidelity: PairFidelity = None,
+    objective: Objective = "ebits",
     verify: VerifyHow = Verify.auto,
     seed: Seed = None,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Plan a circuit: which qubit lives where, and what the Bell pairs serve.
@@ -152,7 +163,12 @@ def plan_command(
     """
     asked = Asked(fabric, qpus, capacity, network, communication_qubits, pair_fidelity)
     with _faults(file, as_json=as_json):
-        plan = _plan(file, asked, verify, seed)
+        with _progress("loading"):
+            from hyperfabric_q.cli.output import check_target, write_circuit
+        check_target(output)
+        plan = _plan(file, asked, objective, verify, seed)
+        if output is not None:
+            write_circuit(plan.distributed_circuit, output)
         if as_json:
             _print_json(plan.to_dict())
         else:
@@ -168,8 +184,9 @@ def run_command(
     network: Shape = None,
     communication_qubits: Communication = None,
     pair_fidelity: PairFidelity = None,
-    shots: Shots = 1024,
+    shots: Shots = 4096,
     noise: NoiseOf = Noise.fabric,
+    objective: Objective = "ebits",
     verify: VerifyHow = Verify.auto,
     seed: Seed = None,
     compare: Compare = None,
@@ -181,7 +198,7 @@ def run_command(
     """
     asked = Asked(fabric, qpus, capacity, network, communication_qubits, pair_fidelity)
     with _faults(file, as_json=as_json):
-        plan = _plan(file, asked, verify, seed)
+        plan = _plan(file, asked, objective, verify, seed)
         if not as_json:
             typer.echo(plan.draw() + "\n")
         with _simulating(f"running {shots} shots"):
@@ -233,7 +250,7 @@ class Asked:
     pair_fidelity: float | None
 
 
-def _plan(file: Path, asked: Asked, verify: Verify, seed: int | None) -> Plan:
+def _plan(file: Path, asked: Asked, objective: str, verify: Verify, seed: int | None) -> Plan:
     with _progress("loading"):
         from hyperfabric_q import pipeline
         from hyperfabric_q.convert import accept
@@ -243,7 +260,7 @@ def _plan(file: Path, asked: Asked, verify: Verify, seed: int | None) -> Plan:
         circuit.name = file.stem
         fabric = _fabric(asked, circuit)
     with _progress("planning and verifying"):
-        return pipeline.plan(circuit, fabric, verify=verify.value, seed=seed)
+        return pipeline.plan(circuit, fabric, objective=objective, verify=verify.value, seed=seed)
 
 
 def _check_options(asked: Asked) -> None:

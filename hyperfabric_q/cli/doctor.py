@@ -15,7 +15,18 @@ from hyperfabric_q.errors import VerificationFailed
 
 DEPENDENCIES: Final = (
     *("numpy", "scipy", "networkx", "qiskit", "qiskit-aer", "qiskit-qasm3-import"),
-    *("cirq-core", "stim", "mtkahypar", "numba", "cryptography", "zstandard", "pydantic", "typer", "rich"),
+    *(
+        "cirq-core",
+        "stim",
+        "mtkahypar",
+        "numba",
+        "opt-einsum",
+        "cryptography",
+        "zstandard",
+        "pydantic",
+        "typer",
+        "rich",
+    ),
 )
 """Distributions this package needs."""
 

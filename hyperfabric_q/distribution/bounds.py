@@ -1,13 +1,13 @@
-"""Lower bounds on e-bits: how far any plan, by any method, can be below the one at hand.
+"""Lower bounds: how far any plan, by any method, can be below the one at hand, in e-bits or in prices of the links.
 
 Three bounds, the largest counts:
 
-* **families**: connected families of segments that do not fit one node (``families``);
+* **families**: connected families of segments that do not fit one node (``families``), each link at the lowest price;
 * **cuts**: split the nodes in two and ask how many segments must have copies on both sides. That problem has two nodes
   only, and a mixed-integer program settles it for far larger circuits, whole or in windows of time. A tree of links
   crosses a split at one of the links that the split separates, so any weights of splits under which no link carries
-  more than 1 in all add up to a bound on the whole; the best weights are a small linear program. On a line the splits
-  are its links, one by one; of four equal nodes, all-to-all, the three ways to pair them count one half each;
+  more than its price (1 for e-bits) add up to a bound on the whole; the best are a small linear program. On a line they
+  belong to its links, one by one; of four equal nodes, all-to-all, the three ways to pair them count one half each;
 * **program**: the bound of the exact solver.
 
 All hold for movable homes and third-party sites, with any number of communication qubits.
@@ -15,10 +15,9 @@ All hold for movable homes and third-party sites, with any number of communicati
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -28,7 +27,14 @@ from scipy.optimize import linprog
 from hyperfabric_q.distribution.chapters import Chapters
 from hyperfabric_q.distribution.families import families
 from hyperfabric_q.distribution.network import Network
-from hyperfabric_q.distribution.partitioners.exact import exact, link_sides
+from hyperfabric_q.distribution.partitioners.exact import (
+    exact,
+    highest_price,
+    least_price,
+    link_sides,
+    links_of,
+    rounded_up,
+)
 from hyperfabric_q.distribution.segments import Segments
 
 MAX_SPLIT_NODES = 8
@@ -40,16 +46,47 @@ MAX_ROOMS = 8
 WINDOW_SEGMENTS = (40, 160)
 """Segments of the windows of time a large circuit is cut into for the two-sided program, one size after the other."""
 
-TOLERANCE = 1e-6
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """E-bits that no placement goes below, how that was found, and the seconds it took."""
+    """What no placement goes below, and how that was found.
 
-    value: int
+    Attributes:
+        value: the bound: whole e-bits, or a cost by ``measure``.
+        method: what found it.
+        seconds: time taken.
+        measure: the cost model that is bounded.
+        cost: what the plan at hand costs by the same measure, None without one.
+    """
+
+    value: float
     method: str
     seconds: float
+    measure: str = "ebits"
+    cost: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """How far the plan at hand can be from the best, at most; 0 proves it optimal, None without a plan."""
+        return None if self.cost is None else self.cost - self.value
+
+    def beside(self, cost: int, *, measure: str, unit: float) -> Bound:
+        """Return the bound beside what a plan costs; both were counted in whole prices, of ``unit`` each.
+
+        E-bits stay whole numbers.
+        """
+        if measure == "ebits":
+            return replace(self, cost=cost)
+        return replace(self, value=unit * self.value, cost=unit * cost, measure=measure)
+
+    def __str__(self) -> str:
+        unit = "e-bits" if self.measure == "ebits" else f"by {self.measure!r}"
+        text = f"no plan is below {self.value:.6g} {unit} ({self.method})"
+        if self.cost is None or self.gap is None:
+            return text
+        if self.gap <= 0:
+            return f"{text}; this one has {self.cost:.6g}, which is optimal"
+        return f"{text}; this one has {self.cost:.6g}, a gap of {self.gap:.6g} ({self.gap / self.cost:.1%})"
 
 
 def lower_bound(
@@ -60,7 +97,7 @@ def lower_bound(
     time_limit_s: float,
     target: int | None = None,
 ) -> Bound:
-    """Return the best lower bound found in about ``time_limit_s`` seconds.
+    """Return the best lower bound found in about ``time_limit_s`` seconds, in prices of the network.
 
     With a limit of 0 no program is solved, and the bound does not depend on the machine.
 
@@ -74,7 +111,7 @@ def lower_bound(
     began = time.perf_counter()
     deadline = began + time_limit_s
     known = families(chapters, network, capacity)
-    best = (sum(family.value for family in known), "families")
+    best = (least_price(network) * sum(family.value for family in known), "families")
 
     def reached() -> bool:
         return target is not None and best[0] >= target
@@ -101,13 +138,15 @@ def _by_cuts(chapters: Chapters, network: Network, capacity: Sequence[int], dead
     for number, room in enumerate(ranked):
         now = time.perf_counter()
         value[room] = two_sided(chapters, room, until=now + max(0.0, deadline - now) / (len(ranked) - number))
-    links = [(a, b) for a, near in enumerate(network.neighbours) for b in near if a < b]
+    links = links_of(network)
     if not links:
         return 0
     crossed = np.array([[split[a] != split[b] for split in splits] for a, b in links], dtype=np.float64)
     worth = np.array([value[room] for room in rooms], dtype=np.float64)
-    result = linprog(-worth, A_ub=crossed, b_ub=np.ones(len(links)), bounds=(0, 1))
-    return math.ceil(-float(result.fun) - TOLERANCE) if result.success and result.fun is not None else 0
+    scale = highest_price(network)
+    most = np.array([network.price(a, b) for a, b in links]) / scale
+    result = linprog(-worth, A_ub=crossed, b_ub=most, bounds=(0, 1))
+    return rounded_up(-float(result.fun), scale) if result.success and result.fun is not None else 0
 
 
 def _room(split: NDArray[np.bool_], capacity: Sequence[int]) -> tuple[int, int]:

@@ -1,23 +1,42 @@
-"""Which placement becomes the plan: the one of fewest e-bits, or the finalist that the clock says is best."""
+"""Which placement becomes the plan: the one of fewest e-bits, or the finalist that the objective says is best."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Final, NamedTuple
 
+from hyperfabric_q import seeds
+from hyperfabric_q.distribution.cost_models import MOST_PRICE, cost_model, link_price, priced_network
+from hyperfabric_q.distribution.local_figures import LocalFigures
 from hyperfabric_q.distribution.lower import Lowered, lower
 from hyperfabric_q.distribution.network import Network, network_of
-from hyperfabric_q.distribution.objectives import Objective, link_price, score
+from hyperfabric_q.distribution.objectives import CLOCKED, Objective, clocked_measures
 from hyperfabric_q.distribution.place import Placement, place
 from hyperfabric_q.distribution.program import IntArray, Program
+from hyperfabric_q.distribution.route import route
 from hyperfabric_q.distribution.schedule import schedule
 from hyperfabric_q.distribution.segments import segments_of
-from hyperfabric_q.distribution.timetable import Timetable
+from hyperfabric_q.distribution.steps import price_of
 from hyperfabric_q.fabric import Fabric, Link
 
 CONGESTION_ROUNDS: Final = 2
 """How often the prices of busy links are raised and the search repeated."""
+
+
+OTHER_SEEDS: Final = 2
+"""How many more searches are made where chips tell plans of equal cost apart."""
+
+
+FEW_TRIALS: Final = 4
+"""First layouts tried on each node while finalists are compared."""
+
+
+class Chosen(NamedTuple):
+    """A placement, the circuit it is lowered to, and that circuit on the chips (itself where there are none)."""
+
+    placement: Placement
+    lowered: Lowered
+    routed: Lowered
 
 
 def choose(
@@ -30,12 +49,14 @@ def choose(
     homes: IntArray | None,
     time_limit_s: float,
     partitioner: str | None = None,
-) -> tuple[Placement, Lowered]:
-    """Return the placement that is best by ``objective``, and the circuit it is lowered to.
+) -> Chosen:
+    """Return the placement that is best by ``objective``, lowered, and routed on the chips of the nodes.
 
-    For "ebits" that is what the search finds. Otherwise the finalists are that one, the one found with prices of
-    infidelity, the best in which no qubit moves, and those found with the prices of links raised by how busy the best
-    so far keeps them; each is put on the clock.
+    For "ebits" that is what the search finds. Otherwise the finalists are that one, those found with the prices of each
+    measure, and for measures of the clock also the best in which no qubit moves, and those found with the prices of
+    links raised by how busy the best so far keeps them. The plan of fewest e-bits is always among them. On
+    chips, plans that are equal by the objective are told apart by the errors of their gates, SWAPs among them, and more
+    finalists enter: searches from other seeds, and the best in which no qubit moves.
 
     Args:
         program: the circuit.
@@ -49,43 +70,60 @@ def choose(
 
     Raises:
         NotEnoughQubits, NoQuantumPath, NotEnoughCommunicationQubits: as ``place``.
-        InvalidValue: for the clock, a link makes no entanglement.
+        InvalidValue: a cost model's price is none; for the clock, a link makes no entanglement.
     """
     segments = segments_of(program)
-    if objective == "ebits":
-        best = place(
-            program, segments, network, seed=seed, homes=homes, time_limit_s=time_limit_s, partitioner=partitioner
-        )
-        return best, lower(program, network, best.homes, best.steps)
-    fair = link_price(fabric)
-    each_s = time_limit_s / (2 + CONGESTION_ROUNDS)
+    by_model = {name: priced_network(name, fabric) for name in objective.measures if name not in CLOCKED}
     finalists: list[_Finalist] = []
+    routing = seeds.word(seed, "route")
 
-    def enter(priced: Network, limit_s: float) -> None:
+    def enter(priced: Network, limit_s: float, other: int = 0) -> None:
         placement = place(
-            program, segments, priced, seed=seed, homes=homes, time_limit_s=limit_s, partitioner=partitioner
+            program, segments, priced, seed=seed + other, homes=homes, time_limit_s=limit_s, partitioner=partitioner
         )
         lowered = lower(program, network, placement.homes, placement.steps)
-        table = schedule(lowered, fabric)
-        finalists.append(_Finalist(score(table, objective), placement, lowered, table))
+        routed = route(lowered, fabric, seed=routing, trials=FEW_TRIALS)
+        measured = {name: cost_model(name).unit * price_of(placement.steps, net) for name, net in by_model.items()}
+        use: Mapping[tuple[str, str], float] = {}
+        if objective.clocked:
+            table = schedule(routed, fabric)
+            measured |= clocked_measures(table)
+            use = table.link_use
+        figures = LocalFigures(fabric, routed.node_of, routed.places)
+        loss = figures.loss(routed.circuit) if network.coupled else 0.0
+        finalists.append(_Finalist(measured, use, loss, Chosen(placement, lowered, routed)))
 
+    def winner() -> _Finalist:
+        losses = [each.local for each in finalists] if network.coupled else ()
+        return finalists[objective.best([each.measured for each in finalists], losses)]
+
+    searched = [net for net in by_model.values() if net.prices is not None]
+    others = OTHER_SEEDS if network.coupled else 0
+    each_s = time_limit_s / (1 + others + len(searched) + (1 + CONGESTION_ROUNDS) * objective.clocked)
     enter(network, each_s)
-    enter(network_of(fabric, prices=fair), each_s)
-    enter(network_of(fabric, prices=fair), 0)
-    for _ in range(CONGESTION_ROUNDS):
-        use = min(finalists, key=attrgetter("score")).table.link_use
-        enter(network_of(fabric, prices=_congested(fair, use)), each_s)
-    winner = min(finalists, key=attrgetter("score"))
-    return winner.placement, winner.lowered
+    for other in range(1, others + 1):
+        enter(network, each_s, other)
+    if others:
+        enter(network, 0)
+    for priced in searched:
+        enter(priced, each_s)
+    if objective.clocked:
+        fair = link_price(fabric)
+        enter(network_of(fabric, prices=fair), each_s)
+        enter(network_of(fabric, prices=fair), 0)
+        for _ in range(CONGESTION_ROUNDS):
+            enter(network_of(fabric, prices=_congested(fair, winner().use)), each_s)
+    best = winner().chosen
+    return best._replace(routed=route(best.lowered, fabric, seed=routing)) if network.coupled else best
 
 
 class _Finalist(NamedTuple):
-    score: float
-    placement: Placement
-    lowered: Lowered
-    table: Timetable
+    measured: Mapping[str, float]
+    use: Mapping[tuple[str, str], float]
+    local: float
+    chosen: Chosen
 
 
 def _congested(fair: Callable[[Link], int], use: Mapping[tuple[str, str], float]) -> Callable[[Link], int]:
     """Return prices that are higher the more of the makespan a link was busy: up to twice, when it never rests."""
-    return lambda link: round(fair(link) * (1 + use.get(link.ends, 0.0)))
+    return lambda link: min(round(fair(link) * (1 + use.get(link.ends, 0.0))), MOST_PRICE)

@@ -2,23 +2,31 @@
 
 Registers are ``<node>_data`` (homes), ``<node>_comm`` (halves of Bell pairs and copies) and ``<node>_proto`` (the
 node's protocol bits, each written once). ``bell_pair`` is the only operation that touches two nodes.
+
+A node's communication qubits take turns, and it uses up to twice as many as it needs at once where it has them: then a
+pair can be made on one while another is in use. A simulator holds the circuit on no more wires for that.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, ClassicalRegister, Clbit, Gate, IfElseOp, QuantumRegister, Qubit
-from qiskit.circuit.library import CXGate, HGate, Measure, Reset, XGate, ZGate
+from qiskit.circuit.library import CXGate, HGate, Measure, Reset, SwapGate, XGate, ZGate
 
 from hyperfabric_q.distribution.network import Network
 from hyperfabric_q.distribution.program import IntArray, Kind, Program, append, carry_classical
-from hyperfabric_q.distribution.steps import Apply, Promote, Release, Settle, Spread, Step
+from hyperfabric_q.distribution.steps import Apply, Promote, Release, Settle, Spread, Step, Toggle, Trade
 from hyperfabric_q.errors import InvalidValue
+
+MOST_SPARE: Final = 16
+"""Communication qubits used on a node beyond those needed at once; measured on QFT-32, more gain next to nothing."""
 
 
 class BellPairGate(Gate):  # type: ignore[misc]  # Qiskit is untyped
@@ -44,12 +52,15 @@ class Lowered:
         entry: wire that holds each logical qubit at the start, an index into ``circuit.qubits``.
         exit: the same at the end.
         node_of: node id of each wire.
+        places: physical qubit of each wire on the chip of its node; -1 where the node has no chip, and empty before
+            routing.
     """
 
     circuit: QuantumCircuit
     entry: tuple[int, ...]
     exit: tuple[int, ...]
     node_of: tuple[str, ...]
+    places: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         operations = sum(self.circuit.count_ops().values())
@@ -76,16 +87,23 @@ def lower(program: Program, network: Network, homes: IntArray, steps: Sequence[S
 
 @dataclass(slots=True)
 class _Needs:
-    """The most data and communication qubits each node needs at once, and the protocol bits it measures."""
+    """The most data and communication qubits each node needs at once, its halves of pairs and its protocol bits."""
 
     data: list[int]
     comm: list[int]
+    halves: list[int]
     bits: list[int]
 
+    def wires(self, node: int, limit: int | None) -> int:
+        """How many communication qubits to use: more than needed at once, to make pairs ahead; none stays unused."""
+        most = min(2 * self.comm[node], self.comm[node] + MOST_SPARE, self.halves[node])
+        return most if limit is None else min(most, limit)
 
-def _needs(homes: IntArray, steps: Sequence[Step], nodes: int) -> _Needs:
+
+def _needs(homes: IntArray, steps: Sequence[Step], network: Network) -> _Needs:
+    nodes = len(network)
     held = np.bincount(homes, minlength=nodes).tolist()
-    needs = _Needs(data=list(held), comm=[0] * nodes, bits=[0] * nodes)
+    needs = _Needs(data=list(held), comm=[0] * nodes, halves=[0] * nodes, bits=[0] * nodes)
     live = [0] * nodes
     home: list[int] = homes.tolist()
     lodging: set[int] = set()
@@ -95,6 +113,8 @@ def _needs(homes: IntArray, steps: Sequence[Step], nodes: int) -> _Needs:
             needs.comm[step.source] = max(needs.comm[step.source], live[step.source] + 1)
             needs.comm[step.target] = max(needs.comm[step.target], live[step.target])
             needs.bits[step.source] += 1
+            needs.halves[step.source] += 1
+            needs.halves[step.target] += 1
         elif isinstance(step, Release):
             live[step.node] -= 1
             needs.bits[step.node] += 1
@@ -103,12 +123,14 @@ def _needs(homes: IntArray, steps: Sequence[Step], nodes: int) -> _Needs:
             (live if step.qubit in lodging else held)[old] -= 1
             lodging.add(step.qubit)
             needs.bits[old] += 1
+        elif isinstance(step, Trade):
+            home[step.first], home[step.second] = home[step.second], home[step.first]
         elif isinstance(step, Settle):
             lodging.remove(step.qubit)
             live[step.node] -= 1
             held[step.node] += 1
             needs.data[step.node] = max(needs.data[step.node], held[step.node])
-            needs.bits[step.node] += 1
+            needs.bits[step.node] += step.node not in network.coupled
     return needs
 
 
@@ -119,7 +141,7 @@ class _Emitter:
         self._circuit = QuantumCircuit(name="distributed")
         carry_classical(self._circuit, program.classical)
         taken = {register.name for register in self._circuit.cregs}
-        needs = _needs(homes, steps, len(network))
+        needs = _needs(homes, steps, network)
         data: list[QuantumRegister | None] = []
         self._comm: list[list[Qubit]] = []
         self._proto: list[list[Clbit]] = []
@@ -133,13 +155,13 @@ class _Emitter:
                         remedy="Rename the register.",
                     )
             data.append(self._register(f"{name}_data", needs.data[node]))
-            comm = self._register(f"{name}_comm", needs.comm[node])
+            comm = self._register(f"{name}_comm", needs.wires(node, network.communication[node]))
             self._comm.append(list(comm or ()))
             proto = ClassicalRegister(needs.bits[node], f"{name}_proto") if needs.bits[node] else None
             if proto is not None:
                 self._circuit.add_register(proto)
             self._proto.append(list(proto or ())[::-1])
-        self._free = [list(range(count)) for count in needs.comm]
+        self._free = [deque(range(len(wires))) for wires in self._comm]
         self._dirty: set[Qubit] = set()
         self._data = [list(register or ()) for register in data]
         self._vacant = [list(range(count)) for count in needs.data]
@@ -152,7 +174,8 @@ class _Emitter:
         self._homes: list[int] = homes.tolist()
         self._x, self._z, self._h, self._cx, self._pair = XGate(), ZGate(), HGate(), CXGate(), BellPairGate()
         self._measure, self._reset = Measure(), Reset()
-        self._names = network.names
+        self._swap = SwapGate()
+        self._names, self._coupled = network.names, network.coupled
 
     def _register(self, name: str, size: int) -> QuantumRegister | None:
         if not size:
@@ -170,6 +193,10 @@ class _Emitter:
             self._promote(step)
         elif isinstance(step, Settle):
             self._settle(step)
+        elif isinstance(step, Toggle):
+            self._add(self._cx, [self._wire(step.control, step.node), self._home[step.target]])
+        elif isinstance(step, Trade):
+            self._trade(step.first, step.second)
         else:
             self._apply(step)
 
@@ -177,8 +204,8 @@ class _Emitter:
         return self._home[qubit] if self._homes[qubit] == node else self._copies[qubit][node][0]
 
     def _take(self, node: int) -> tuple[Qubit, int]:
-        """Take the first free communication qubit of a node, in |0⟩."""
-        index = heapq.heappop(self._free[node])
+        """Take the communication qubit of a node that has been free for longest, in |0⟩."""
+        index = self._free[node].popleft()
         wire = self._comm[node][index]
         if wire in self._dirty:
             self._add(self._reset, [wire])
@@ -202,13 +229,13 @@ class _Emitter:
         self._add(self._cx, [source, half])
         self._add(self._measure, [half], [bit])
         self._correct(self._x, copy[0], bit)
-        heapq.heappush(self._free[step.source], index)
+        self._free[step.source].append(index)
         self._copies[step.qubit][step.target] = copy
 
     def _release(self, step: Release) -> None:
         wire, index = self._copies[step.qubit].pop(step.node)
         self._disentangle(wire, self._home[step.qubit], step.node)
-        heapq.heappush(self._free[step.node], index)
+        self._free[step.node].append(index)
 
     def _promote(self, step: Promote) -> None:
         """Disentangle the old home, and free its wire."""
@@ -216,23 +243,35 @@ class _Emitter:
         wire, index = self._copies[qubit].pop(step.node)
         self._disentangle(self._home[qubit], wire, old)
         if qubit in self._lodging:
-            heapq.heappush(self._free[old], self._lodging.pop(qubit))
+            self._free[old].append(self._lodging.pop(qubit))
         else:
             heapq.heappush(self._vacant[old], self._seat[qubit])
         self._dirty.add(self._home[qubit])
         self._home[qubit], self._homes[qubit], self._lodging[qubit] = wire, step.node, index
 
     def _settle(self, step: Settle) -> None:
-        """Copy the home to a data qubit of its node, which takes no pair, and disentangle the communication qubit."""
+        """Carry the home to a data qubit of its node, which takes no pair, and free the communication qubit.
+
+        On a chip that is a SWAP, for the router to make or to save. Elsewhere any two qubits can meet: the home is
+        copied, and the communication qubit disentangled.
+        """
         seat = heapq.heappop(self._vacant[step.node])
         wire, old = self._data[step.node][seat], self._home[step.qubit]
         if wire in self._dirty:
             self._add(self._reset, [wire])
             self._dirty.discard(wire)
-        self._add(self._cx, [old, wire])
-        self._disentangle(old, wire, step.node)
-        heapq.heappush(self._free[step.node], self._lodging.pop(step.qubit))
+        if step.node in self._coupled:
+            self._add(self._swap, [old, wire])
+            self._dirty.discard(old)
+        else:
+            self._add(self._cx, [old, wire])
+            self._disentangle(old, wire, step.node)
+        self._free[step.node].append(self._lodging.pop(step.qubit))
         self._home[step.qubit], self._seat[step.qubit] = wire, seat
+
+    def _trade(self, a: int, b: int) -> None:
+        for held in (self._home, self._homes, self._seat):
+            held[a], held[b] = held[b], held[a]
 
     def _disentangle(self, wire: Qubit, kept: Qubit, node: int) -> None:
         """Measure one wire of a logical qubit in the X basis; its phase bit corrects another."""

@@ -33,6 +33,7 @@ class Network:
         neighbours: indices linked to each index, ascending; only links whose two ends have a communication qubit.
         prices: whole positive price of a pair by the two indices, shape (n, n), symmetric; None = one each, which
             counts e-bits.
+        coupled: indices of the nodes on whose chips only coupled qubits can meet.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,7 @@ class Network:
     communication: tuple[int | None, ...]
     neighbours: tuple[tuple[int, ...], ...]
     prices: tuple[tuple[int, ...], ...] | None = None
+    coupled: frozenset[int] = frozenset()
     _hops: list[list[int]] = field(init=False, repr=False, compare=False)
     _trees: dict[tuple[int, int], tuple[tuple[int, int], ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict
@@ -191,6 +193,7 @@ def network_of(fabric: Fabric, *, prices: Callable[[Link], int] | None = None) -
         communication=tuple(node.communication_qubits for node in nodes),
         neighbours=tuple(tuple(sorted(near)) for near in linked),
         prices=None if prices is None else tuple(tuple(row) for row in priced),
+        coupled=frozenset(position for position, node in enumerate(nodes) if node.chip is not None),
     )
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
 from hyperfabric_q.distribution.durations import FIGURES, Latencies, NodeTimes, node_times
+from hyperfabric_q.distribution.local_figures import LocalFigures, minus_log, process_infidelity
 from hyperfabric_q.distribution.lower import Lowered
 from hyperfabric_q.entanglement.elementary import Elementary
 from hyperfabric_q.entanglement.links import QuantumNet
@@ -174,6 +175,8 @@ class _Reader:
         self._elementary: list[Elementary] = []
         self._gaps: list[tuple[int, int, int, int]] = []
         self._uses: Counter[tuple[int, int]] = Counter()
+        self._figures = LocalFigures(fabric, lowered.node_of, lowered.places)
+        self._loss = 0.0
 
     # ------------------------------------------------------------------------------------------------ instructions
 
@@ -189,6 +192,7 @@ class _Reader:
         elif name == "measure":
             spreads = self._source_half[wires[0]]
             duration = self._figure(wires[0], 2)
+            self._loss += minus_log(self._figures.readout_error(wires[0]))
             self._measure(here, wires[0], instruction.clbits[0], spreads=spreads)
         elif name == "reset":
             duration = self._figure(wires[0], 3)
@@ -196,14 +200,16 @@ class _Reader:
             self._spend(here, wires[0])
             self._held[wires[0]] = -1
         elif name == "if_else":
-            duration = self._body(self._node_of[wires[0]], instruction.operation)
+            duration = self._body(wires, instruction.operation)
             waits += self._messages(wires[0], instruction.clbits)
             spreads = self._spread_bits.issuperset(instruction.clbits)
             self._touch(here, wires)
         elif name != "barrier":
-            duration = self._figure(wires[0], 0 if len(wires) == 1 else 1)
+            duration = self._gate(name, wires)
             spreads = name == "cx" and self._copies(here, *wires)
             self._touch(here, wires)
+            if name == "swap":
+                self._exchange(*wires)
         if name != "barrier":
             for wire in wires:
                 self._last[wire] = here
@@ -217,6 +223,23 @@ class _Reader:
         node = self._node_of[wire]
         self._uses[node, figure] += 1
         return self._times[node][figure]
+
+    def _gate(self, name: str, wires: tuple[int, ...]) -> int:
+        """Count a gate; return how long it takes."""
+        two, gates = len(wires) > 1, self._figures.gates(name, wires)
+        # A pair's fidelity is one of a process too.
+        self._loss += gates * minus_log(process_infidelity(self._figures.gate_error(wires), len(wires)))
+        return gates * self._figure(wires[0], int(two))
+
+    def _exchange(self, a: int, b: int) -> None:
+        """Let two wires change what they hold."""
+        for held in (self._held, self._holder, self._half, self._mate):
+            held[a], held[b] = held[b], held[a]
+        source = self._source_half
+        source[a], source[b] = source[b], source[a]
+        for wire in (a, b):
+            if self._half[wire] >= 0:
+                self._mate[self._mate[wire]] = wire
 
     def _pair(self, here: int, wires: tuple[int, ...]) -> None:
         first, second = (self._lowered.node_of[wire] for wire in wires)
@@ -293,23 +316,23 @@ class _Reader:
             for at, origin in known
         ]
 
-    def _body(self, node: int, operation: Any) -> int:
+    def _body(self, wires: tuple[int, ...], operation: Any) -> int:
         """The longer of both branches: it is reserved whatever the bits say."""
-        longest, counts = 0, (0, 0)
+        longest, counted = 0, list[tuple[str, tuple[int, ...]]]()
+        node = self._node_of[wires[0]]
         for block in operation.blocks:
             ready: dict[Any, int] = {}
-            ones = twos = 0
-            for each in block.data:
-                two = len(each.qubits) > 1
+            outer = dict(zip(block.qubits, wires, strict=True))
+            gates = [(each, tuple(outer[qubit] for qubit in each.qubits)) for each in block.data]
+            for each, on in gates:
                 start = max(ready.get(qubit, 0) for qubit in each.qubits)
-                ready.update(dict.fromkeys(each.qubits, start + self._times[node][two]))
-                ones, twos = ones + (not two), twos + two
+                span = self._figures.gates(each.name, on) * self._times[node][len(on) > 1]
+                ready.update(dict.fromkeys(each.qubits, start + span))
             ends = max(ready.values(), default=0)
-            if (ends, ones + twos) >= (longest, sum(counts)):
-                longest, counts = ends, (ones, twos)
-        for figure, count in enumerate(counts):
-            if count:
-                self._uses[node, figure] += count
+            if (ends, len(gates)) >= (longest, len(counted)):
+                longest, counted = ends, [(each.name, on) for each, on in gates]
+        for name, on in counted:
+            self._gate(name, on)
         return longest
 
     # ------------------------------------------------------------------------------------------------------- result
@@ -339,21 +362,9 @@ class _Reader:
             pair_nodes=frozen(np.array(self._ends, dtype=np.int64).reshape(-1, 2)),
             links=tuple(self._elementary),
             gaps=Gaps(after=after, until=until, qubit=qubit, node=node),
-            gate_fidelity=self._gate_fidelity(),
+            gate_fidelity=math.exp(-self._loss),
             not_stated=self._not_stated(),
         )
-
-    def _gate_fidelity(self) -> float:
-        """Average infidelities r become process fidelities 1 - (d + 1) r / d, as a pair's fidelity is one."""
-        log = 0.0
-        for (node, figure), count in self._uses.items():
-            signature = self._fabric.node(self._nodes[node])
-            errors = (1.5 * (signature.gate_error_1q or 0.0), 1.25 * (signature.gate_error_2q or 0.0))
-            error = (*errors, signature.readout_error or 0.0, 0.0, 0.0)[figure]
-            if error >= 1:
-                return 0.0
-            log += count * math.log1p(-error)
-        return math.exp(log)
 
     def _not_stated(self) -> tuple[str, ...]:
         found = [

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from hyperfabric_q.distribution.carry import carried_steps, joined_groups
 from hyperfabric_q.distribution.chapters import Chapters, chapters_of, cost_in_time
 from hyperfabric_q.distribution.copy_prices import copy_prices
 from hyperfabric_q.distribution.families import families
@@ -24,7 +25,7 @@ from hyperfabric_q.distribution.program import IntArray, Program
 from hyperfabric_q.distribution.refine import moves_for, refine
 from hyperfabric_q.distribution.segments import Segments, cost
 from hyperfabric_q.distribution.sites import allowed_sites, cover_sites, improve_sites
-from hyperfabric_q.distribution.steps import Step, price_of, steps_of
+from hyperfabric_q.distribution.steps import Step, Trade, price_of, steps_of
 from hyperfabric_q.errors import (
     Infeasible,
     InternalError,
@@ -57,6 +58,9 @@ MOVES_PER_SECOND = 120_000
 
 GATES_AT_HALF_SPEED = 10_000
 """Moves in circuits of so many gates take twice as long, in larger ones more."""
+
+CARRIED = 4
+"""Homes that qubits are carried from one by one where communication qubits are few."""
 
 PATIENCE = 4
 """The search stops early only where the machine is so many times slower than that."""
@@ -119,7 +123,8 @@ def place(
         NotEnoughQubits: the nodes hold fewer data qubits than the circuit has.
         UnknownName, InvalidValue: of the partitioner.
         NoQuantumPath: the circuit cannot be split along the groups of nodes that quantum links join.
-        NotEnoughCommunicationQubits: no candidate can pass its copies.
+        NotEnoughCommunicationQubits: the homes are pinned and a node between two of them cannot pass a copy on, or a
+            node without communication qubits is in the way.
     """
     if program.qubits > sum(network.capacity):
         raise NotEnoughQubits(needed=program.qubits, available=dict(zip(network.names, network.capacity, strict=True)))
@@ -128,7 +133,8 @@ def place(
         moves = int(time_limit_s * MOVES_PER_SECOND)
         in_time, idle_homes, sites = partition(partitioner, chapters, network, network.capacity, seed=seed, moves=moves)
         alone = Trial(homes=in_time, idle_homes=idle_homes, sites=sites, start=partitioner)
-        return _cheapest(program, chapters, network, [alone])
+        trials = list(_within_limits(segments, network, alone))
+        return _cheapest(program, chapters, network, trials, movable=True)
     if homes is not None:
         found = list(_with_sites(segments, network, homes, cover_sites(segments, homes), "pinned homes"))
     else:
@@ -136,7 +142,7 @@ def place(
     trials = [_still(chapters, *candidate) for candidate in found]
     if homes is None:
         trials += _refined(chapters, network, trials, seed=seed, time_limit_s=time_limit_s)
-    return _cheapest(program, chapters, network, trials)
+    return _cheapest(program, chapters, network, trials, movable=homes is None)
 
 
 def _still(chapters: Chapters, homes: IntArray, sites: IntArray, start: str) -> Trial:
@@ -176,38 +182,94 @@ def _refined(
         time_limit_s=time_limit_s * PATIENCE,
     )
     name = f"search from {starts[0].start}" + ("" if found.finished else ", out of time")
-    return [*hubs, Trial(homes=found.homes, idle_homes=found.idle_homes, sites=found.sites, start=name)]
+    best = Trial(homes=found.homes, idle_homes=found.idle_homes, sites=found.sites, start=name)
+    return [*hubs, *_within_limits(chapters.segments, network, best)]
 
 
-def _cheapest(program: Program, chapters: Chapters, network: Network, trials: Sequence[Trial]) -> Placement:
-    """Lower the trials in order of the model's cost until none can beat the best."""
+def _within_limits(segments: Segments, network: Network, trial: Trial) -> Iterator[Trial]:
+    """Yield a trial without the sites that limits of communication qubits rule out, and with every gate at a home.
+
+    Without limits, yield the trial itself.
+    """
+    if all(limit is None for limit in network.communication):
+        yield trial
+        return
+    ends = trial.homes[segments.gate_segments]
+    away = (trial.sites[:, None] != ends).all(axis=1)
+    third = np.array([network.room(node, 2) for node in range(len(network))], dtype=bool)
+    yield replace(trial, sites=np.where(away & ~third[trial.sites], ends[:, 0], trial.sites).astype(np.int32))
+    for end, which in enumerate(("first", "second")):
+        sites = ends[:, end].astype(np.int32)
+        yield replace(trial, sites=sites, start=f"{trial.start}, at the {which} qubit's home")
+
+
+def _cheapest(
+    program: Program, chapters: Chapters, network: Network, trials: Sequence[Trial], *, movable: bool
+) -> Placement:
+    """Lower the trials in order of the model's cost until none can beat the best.
+
+    Where a node has a single communication qubit and qubits are ``movable``, carry them one by one from the homes of
+    the cheapest trials as well: that always succeeds where any plan does.
+    """
     priced = sorted(
         (cost_in_time(chapters, network, trial.homes, trial.sites), index) for index, trial in enumerate(trials)
     )
     best: Placement | None = None
     best_cost = -1
-    refusal: NotEnoughCommunicationQubits | None = None
+    refusal: NotEnoughCommunicationQubits | NoQuantumPath | None = None
     for price, index in priced:
         if best is not None and price >= best_cost:
             break
         trial = trials[index]
         try:
             steps = steps_of(program, chapters, network, trial.homes, trial.idle_homes, trial.sites)
-        except NotEnoughCommunicationQubits as fault:
+        except (NotEnoughCommunicationQubits, NoQuantumPath) as fault:
             refusal = refusal or fault
             continue
         used = price_of(steps, network)
         if best is None or used < best_cost:
             entry = chapters.entry_homes(trial.homes, trial.idle_homes)
             best, best_cost = Placement(homes=entry, sites=trial.sites, steps=steps, start=trial.start), used
-    if best is None and refusal is not None:
-        # Trying is no proof: say so, rather than that there is no solution.
-        raise replace(
-            refusal, purpose=f"in each of the {len(trials)} placements tried some crossing is short; {refusal.purpose}"
-        )
+    if movable and (best is None or (_narrow(network) and len(chapters.gate_layer) <= MANY_GATES)):
+        for carried in _carried(program, chapters, network, [trials[index] for _, index in priced]):
+            # An exchange mixes two qubits for a while: a wide circuit with one is checked, but proved by no method.
+            if best is not None and any(isinstance(step, Trade) for step in carried.steps):
+                continue
+            used = price_of(carried.steps, network)
+            if best is None or used < best_cost:
+                best, best_cost = carried, used
     if best is None:
-        raise InternalError(what="no placement was tried")
+        raise InternalError(what="no placement was tried") if refusal is None else _explained(refusal, movable)
     return best
+
+
+def _narrow(network: Network) -> bool:
+    """Whether some node cannot pass a copy on, and not every two nodes share a link."""
+    return not network.complete and any(limit == 1 for limit in network.communication)
+
+
+def _carried(program: Program, chapters: Chapters, network: Network, trials: Sequence[Trial]) -> Iterator[Placement]:
+    """Yield placements of last resort, from the homes of the first trials in which all gates can be run."""
+    known: set[tuple[int, ...]] = set()
+    found = 0
+    for trial in trials:
+        entry = chapters.entry_homes(trial.homes, trial.idle_homes)
+        if tuple(entry.tolist()) in known:
+            continue
+        known.add(tuple(entry.tolist()))
+        carried = carried_steps(program, network, entry)
+        if carried is not None:
+            yield Placement(homes=entry, sites=carried[1], steps=carried[0], start=f"{trial.start}, gate by gate")
+            found += 1
+        if found == CARRIED:
+            return
+
+
+def _explained(refusal: NotEnoughCommunicationQubits | NoQuantumPath, movable: bool) -> Infeasible:  # noqa: FBT001
+    """Return the refusal of the cheapest trial, which says whether homes were given."""
+    if movable or isinstance(refusal, NoQuantumPath):
+        return refusal
+    return replace(refusal, purpose=f"with the qubits pinned to these nodes, {refusal.purpose}")
 
 
 # -------------------------------------------------------------------------------------------------------- candidates
@@ -221,7 +283,7 @@ def _candidates(segments: Segments, network: Network, seed: int) -> Iterator[Can
         homes = np.full(segments.qubits, node, dtype=np.int32)
         yield homes, cover_sites(segments, homes), "one node holds it all"
         return
-    groups = components(network.neighbours)
+    groups = joined_groups(network)
     roomy = [group for group in groups if sum(network.capacity[node] for node in group) >= segments.qubits]
     if roomy:
         for group in roomy:
@@ -332,6 +394,13 @@ def _packing(sizes: Sequence[int], rooms: Sequence[int]) -> list[int] | None:
 
 
 def _no_path(network: Network, groups: Sequence[Sequence[int]], sizes: Sequence[int]) -> Infeasible:
+    number = {node: index for index, group in enumerate(groups) for node in group}
+    for node, name in enumerate(network.names):
+        beyond = {number[near] for near in network.neighbours[node]} - {number[node]}
+        if len(beyond) > 1 and not network.capacity[node]:
+            limit = network.communication[node] or 0
+            purpose = f"letting qubits pass {name!r}, which has no data qubit to hold one,"
+            return NotEnoughCommunicationQubits(node=name, needed=2, available=limit, purpose=purpose)
     idle = [node for group in groups for node in group if not network.room(node, 1)]
     if idle:
         name = network.names[idle[0]]

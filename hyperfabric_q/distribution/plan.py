@@ -10,8 +10,11 @@ from qiskit import QuantumCircuit
 
 from hyperfabric_q.distribution.bounds import Bound, lower_bound
 from hyperfabric_q.distribution.chapters import chapters_of
+from hyperfabric_q.distribution.cost_models import cost_model, priced_network
 from hyperfabric_q.distribution.lower import Lowered
-from hyperfabric_q.distribution.network import Network, network_of
+from hyperfabric_q.distribution.native import native
+from hyperfabric_q.distribution.network import Network
+from hyperfabric_q.distribution.objectives import objective_of
 from hyperfabric_q.distribution.program import Kind, Program
 from hyperfabric_q.distribution.replay import Replay
 from hyperfabric_q.distribution.schedule import Mode, schedule
@@ -19,6 +22,7 @@ from hyperfabric_q.distribution.segments import segments_of
 from hyperfabric_q.distribution.steps import Apply, Promote, Release, Spread, Step
 from hyperfabric_q.distribution.timetable import Timetable
 from hyperfabric_q.distribution.verify import Verification
+from hyperfabric_q.errors import UnknownName
 from hyperfabric_q.fabric import Fabric
 from hyperfabric_q.registry import late
 
@@ -49,7 +53,10 @@ class Plan:
         fabric: the fabric it was planned for.
         program: the circuit in the compiler's basis.
         homes: node id of each qubit at the start.
-        lowered: the emitted circuit, with the wire of each qubit.
+        lowered: the circuit over all nodes, with the wire of each qubit; which qubits of a chip are coupled is not
+            considered yet.
+        routed: the emitted circuit, which runs: ``lowered`` on the physical qubits of chips, and itself without chips.
+        swaps: SWAPs on each node that has a chip.
         packets: every e-bit in order, with the gates it serves.
         replay: e-bits, copies and messages, counted from the emitted circuit alone.
         verification: how the emitted circuit was shown to equal the original.
@@ -64,6 +71,8 @@ class Plan:
     program: Program
     homes: tuple[str, ...]
     lowered: Lowered
+    routed: Lowered
+    swaps: Mapping[str, int]
     packets: tuple[Packet, ...]
     replay: Replay
     verification: Verification
@@ -115,15 +124,40 @@ class Plan:
     @property
     def distributed_circuit(self) -> QuantumCircuit:
         """The emitted circuit: one Qiskit circuit over all nodes, with Bell pairs, measurements and feed-forward."""
-        return self.lowered.circuit
+        return self.routed.circuit
+
+    def native(self) -> Lowered:
+        """Return the emitted circuit in the gates of the nodes' chips, with the wire of each qubit.
+
+        It is what the chips run; ``run`` takes the same circuit before translation, with the errors of these gates.
+
+        Raises:
+            InvalidValue: a chip lists a gate that Qiskit has no standard gate for, or no complete set of gates.
+        """
+        return native(self.routed, self.fabric)
 
     def qubits_of(self, node_id: str) -> tuple[int, ...]:
-        """Return the qubits at home on one node."""
+        """Return the qubits at home on one node at the start.
+
+        Raises:
+            UnknownName: the fabric has no QPU node of that name.
+        """
+        if node_id not in self.capacity:
+            raise UnknownName(kind="QPU node", name=str(node_id), known=tuple(self.capacity))
         return tuple(qubit for qubit, home in enumerate(self.homes) if home == node_id)
 
     def run(self, shots: int = 4096, *, noise: str = "fabric", seed: int | None = None) -> Any:
         """Return the ``Result`` of running the emitted circuit on Aer; see ``hyperfabric_q.execution.run``."""
         return late("plan.run")(self, shots=shots, noise=noise, seed=seed)
+
+    def to_cirq(self) -> Any:
+        """Return the emitted circuit as a ``cirq.Circuit``, measurement, feed-forward and tagged Bell pairs included.
+
+        Qubits are called after node, kind and place, as in ``qpu-0_data[2]``; see ``hyperfabric_q.convert.to_cirq``.
+        """
+        from hyperfabric_q.convert.cirq_writing import to_cirq  # noqa: PLC0415  # Cirq takes a second to import
+
+        return to_cirq(self.distributed_circuit, qubits="named")
 
     def schedule(
         self, *, mode: Mode = "mean", runs: int = 200, just_in_time: bool = True, seed: int | None = None
@@ -140,17 +174,28 @@ class Plan:
             InvalidValue: an option is out of range, or a link makes no entanglement.
         """
         chosen = self.seed if seed is None else seed
-        return schedule(self.lowered, self.fabric, mode=mode, runs=runs, just_in_time=just_in_time, seed=chosen)
+        return schedule(self.routed, self.fabric, mode=mode, runs=runs, just_in_time=just_in_time, seed=chosen)
 
-    def lower_bound(self, *, time_limit_s: float = 10.0) -> Bound:
-        """Return a number of e-bits that no plan of this circuit on this fabric goes below, by any method.
+    def lower_bound(self, *, time_limit_s: float = 10.0, measure: str | None = None) -> Bound:
+        """Return what no plan of this circuit on this fabric goes below, by any method, beside what this plan costs.
 
-        Movable homes and any number of communication qubits are allowed for. ``ebits - lower_bound().value`` is the
-        gap; 0 proves the plan optimal. More time may give a better bound.
+        Movable homes and any number of communication qubits are allowed for. A ``gap`` of 0 proves the plan optimal by
+        the measure. More time may give a better bound.
+
+        Args:
+            time_limit_s: seconds for the solver; 0 does without.
+            measure: the cost model to bound; by default the one that ``objective`` names first and heaviest. For
+                "fidelity" that is "infidelity", which counts the pairs as fresh. Of "makespan" nothing is known: the
+                bound is one on e-bits.
         """
+        name = objective_of(self.objective).leading if measure is None else measure
+        name = {"fidelity": "infidelity", "makespan": "ebits"}.get(name, name)
         chapters = chapters_of(self.program, segments_of(self.program))
-        network = network_of(self.fabric)
-        return lower_bound(chapters, network, network.capacity, time_limit_s=time_limit_s, target=self.ebits)
+        network = priced_network(name, self.fabric)
+        index = {node_id: number for number, node_id in enumerate(network.names)}
+        cost = sum(network.price(index[a], index[b]) * count for (a, b), count in self.ebits_per_link.items())
+        found = lower_bound(chapters, network, network.capacity, time_limit_s=time_limit_s, target=cost)
+        return found.beside(cost, measure=name, unit=cost_model(name).unit)
 
     def draw(self, output: str = "text") -> str:
         """Return a picture of the plan; ``output`` is "text"."""
@@ -169,6 +214,7 @@ class Plan:
             "peak_copies": dict(self.peak_copies),
             "homes": list(self.homes),
             "moves": self.moves,
+            "swaps": dict(self.swaps),
             "capacity": dict(self.capacity),
             "communication_qubits": {node.node_id: node.communication_qubits for node in self.fabric.qpu_nodes},
             "replayed": True,

@@ -95,6 +95,9 @@ class _Walk:
             return
         if len(nodes) > 1:
             raise self._fail(position, f"{operation.name!r} acts on {sorted(nodes)} at once without a Bell pair")
+        if operation.name == "swap":
+            self._swap(position, wires)
+            return
         for wire in wires:
             if wire in self._communicates and operation.name != "reset" and wire not in self._busy:
                 raise self._fail(
@@ -121,6 +124,15 @@ class _Walk:
             self._load[node] += 1
             self._peak[node] = max(self._peak[node], self._load[node])
         self._pairs[a, b] += 1
+
+    def _swap(self, position: int, wires: tuple[Qubit, ...]) -> None:
+        """A home that goes from a communication qubit to a data qubit in |0⟩, and leaves |0⟩ behind."""
+        half, seat = wires
+        if half not in self._busy or seat in self._communicates:
+            raise self._fail(position, "a swap that carries no home from a communication qubit to a data qubit")
+        self._busy.remove(half)
+        self._dirty.discard(half)
+        self._load[self._node[half]] -= 1
 
     def _measure(self, wire: Qubit, bit: Any) -> None:
         self._written[bit] = self._node[wire]

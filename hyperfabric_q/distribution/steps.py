@@ -65,7 +65,24 @@ class Settle:
     node: int
 
 
-Step: TypeAlias = Spread | Release | Apply | Promote | Settle
+@dataclass(frozen=True, slots=True)
+class Toggle:
+    """Run a CNOT on ``node``: from the home or copy there of ``control`` to the home of ``target``."""
+
+    control: int
+    target: int
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """Say that two qubits without copies have changed places: each home holds the other qubit from now on."""
+
+    first: int
+    second: int
+
+
+Step: TypeAlias = Spread | Release | Apply | Promote | Settle | Toggle | Trade
 
 
 def steps_of(

@@ -212,11 +212,12 @@ class _Case:
     @classmethod
     def of(cls, program: HasCircuit, lowered: HasWires, seed: int) -> _Case:
         original = program.to_circuit()
+        emitted, now = without_swaps(read(lowered.circuit), lowered.circuit.num_qubits)
         return cls(
             program=read(original),
-            emitted=read(lowered.circuit),
+            emitted=emitted,
             entry=tuple(lowered.entry),
-            exit=tuple(lowered.exit),
+            exit=tuple(now[wire] for wire in lowered.exit),
             user_bit=_user_bits(original, lowered.circuit),
             wires=lowered.circuit.num_qubits,
             seed=seed,
@@ -226,6 +227,24 @@ class _Case:
         return without_measurements(
             self.program, self.emitted, entry=self.entry, exit=self.exit, user_bit=self.user_bit
         )
+
+
+def without_swaps(operations: Iterable[Operation], wires: int) -> tuple[tuple[Operation, ...], tuple[int, ...]]:
+    """Return the operations with each swap replaced by its meaning, that the wires change names; and the last names.
+
+    Args:
+        operations: of a circuit on wires 0, 1, ..., ``wires`` - 1; the swaps among them are not conditional.
+        wires: how many there are.
+    """
+    now = list(range(wires))
+    left: list[Operation] = []
+    for operation in operations:
+        if operation.name == "swap" and not operation.condition:
+            a, b = operation.wires
+            now[a], now[b] = now[b], now[a]
+        else:
+            left.append(replace(operation, wires=tuple(now[wire] for wire in operation.wires)))
+    return tuple(left), tuple(now)
 
 
 def _by_branches(case: _Case) -> Verification:

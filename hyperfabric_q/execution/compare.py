@@ -13,6 +13,7 @@ from hyperfabric_q.execution.fidelity import Fidelity, hellinger_fidelity
 from hyperfabric_q.execution.noise import Noise
 from hyperfabric_q.execution.result import WIDEST_IDEAL, Result, measures
 from hyperfabric_q.execution.sample import sample, with_final_measurements
+from hyperfabric_q.registry import late
 from hyperfabric_q.seeds import word
 
 SCHEMA: Final = "hyperfabric_q/comparison/1"
@@ -97,6 +98,10 @@ class Comparison:
             f"<Comparison: {self.shots} shots, noise {self.noise!r}, fidelity to the ideal: "
             f"distributed {self.distributed_fidelity}, undistributed {self.undistributed_fidelity}>"
         )
+
+    def _repr_html_(self) -> str:
+        html: str = late("comparison.html")(self)
+        return html
 
 
 def compare(result: Result) -> Comparison:

@@ -26,6 +26,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, IfElseOp, Instruction, Qubit
 from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error, pauli_error
 
+from hyperfabric_q.distribution.local_figures import LocalFigures
 from hyperfabric_q.errors import InternalError, InvalidValue
 from hyperfabric_q.fabric import Fabric
 
@@ -90,40 +91,51 @@ def with_pair_noise(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fab
     return _with_errors(circuit, after=after)
 
 
-def with_local_noise(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric) -> QuantumCircuit:
+def with_local_noise(
+    circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric, places: Sequence[int] = ()
+) -> QuantumCircuit:
     """Return the circuit with each node's gate errors after its gates and its misreads before its measurements.
 
-    A gate on two nodes (there is none in an emitted circuit; the undistributed one has them) takes the worse of both
-    errors. The wires that ``misread_wires`` names keep their measurements as they are.
+    The figures are those of ``LocalFigures``: a gate on two nodes (there is none in an emitted circuit; the
+    undistributed one has them) takes the worse of both errors, and one that a chip does with several gates takes
+    theirs one after the other. The wires that ``misread_wires`` names keep their measurements as they are.
+
+    Args:
+        circuit: any circuit.
+        node_of: the node of each wire.
+        fabric: owner of the figures.
+        places: physical qubit of each wire, see ``Lowered``.
     """
     index = {wire: position for position, wire in enumerate(circuit.qubits)}
-    nodes = {node: fabric.node(node) for node in set(node_of)}
+    figures = LocalFigures(fabric, node_of, places)
     again = measured_and_used_again(circuit)
 
     def after(instruction: CircuitInstruction) -> Instruction | None:
         if instruction.operation.name in _EXACT:
             return None
-        owners = [nodes[node_of[index[wire]]] for wire in instruction.qubits]
-        if len(owners) == 1:
-            return _depolarising(owners[0].gate_error_1q or 0.0, 1)
-        return _depolarising(max(owner.gate_error_2q or 0.0 for owner in owners), 2)
+        wires = [index[wire] for wire in instruction.qubits]
+        gates = figures.gates(instruction.operation.name, wires)
+        return _depolarising(figures.gate_error(wires), len(wires), gates)
 
     def before(instruction: CircuitInstruction) -> Instruction | None:
         wire = instruction.qubits[0]
         if instruction.operation.name != "measure" or wire in again:
             return None
-        return _flip(nodes[node_of[index[wire]]].readout_error or 0.0)
+        return _flip(figures.readout_error(index[wire]))
 
     return _with_errors(circuit, after=after, before=before)
 
 
-def misread_wires(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric) -> dict[Qubit, float]:
+def misread_wires(
+    circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric, places: Sequence[int] = ()
+) -> dict[Qubit, float]:
     """Return the readout error of every wire that is used on after a measurement without a reset between.
 
     Only Aer can flip such a bit and leave the qubit; ``with_local_noise`` writes all other misreads into the circuit.
     """
     again = measured_and_used_again(circuit)
-    errors = {wire: fabric.node(node_of[at]).readout_error for at, wire in enumerate(circuit.qubits) if wire in again}
+    figures = LocalFigures(fabric, node_of, places)
+    errors = {wire: figures.readout_error(at) for at, wire in enumerate(circuit.qubits) if wire in again}
     return {wire: error for wire, error in errors.items() if error}
 
 
@@ -194,10 +206,12 @@ def _pauli(weights: tuple[float, float, float, float]) -> Instruction | None:
 
 
 @cache
-def _depolarising(infidelity: float, qubits: int) -> Instruction | None:
+def _depolarising(infidelity: float, qubits: int, times: int) -> Instruction | None:
     if infidelity == 0:
         return None
-    return depolarizing_error(depolarising_parameter(infidelity, qubits=qubits), qubits).to_instruction()
+    # Depolarising channels commute with gates, so those of several gates on the same qubits are one.
+    kept = (1 - depolarising_parameter(infidelity, qubits=qubits)) ** times
+    return depolarizing_error(1 - kept, qubits).to_instruction()
 
 
 @cache

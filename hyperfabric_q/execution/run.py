@@ -24,7 +24,7 @@ _RUNNABLE: Final = frozenset({"proved", "skeleton", "sampled", "skipped"})
 def run(plan: Plan, *, shots: int = 4096, noise: str = "fabric", seed: int | None = None) -> Result:
     """Return the result of running a plan's emitted circuit on Aer.
 
-    What runs is ``plan.lowered.circuit``: every Bell pair, measurement and correction of it. A circuit without
+    What runs is ``plan.routed.circuit``: every Bell pair, measurement and correction of it. A circuit without
     measurements is measured at its end, all qubits, into a register "meas".
 
     Args:
@@ -44,14 +44,15 @@ def run(plan: Plan, *, shots: int = 4096, noise: str = "fabric", seed: int | Non
             what=f"the plan's circuit is not verified ({plan.verification.label}), so it is not run", seed=plan.seed
         )
     started = time.perf_counter()
-    circuit, node_of = plan.lowered.circuit, plan.lowered.node_of
+    circuit, routed = plan.routed.circuit, plan.routed
     reported = list(plan.program.to_circuit().cregs)
     if not measures(plan.program):
-        circuit, measured = with_final_measurements(circuit, plan.lowered.exit)
+        circuit, measured = with_final_measurements(circuit, routed.exit)
         reported.append(measured)
     found = sample(
         circuit,
-        node_of=node_of,
+        node_of=routed.node_of,
+        places=routed.places,
         fabric=plan.fabric,
         noise=chosen,
         shots=shots,

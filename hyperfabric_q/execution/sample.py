@@ -64,6 +64,7 @@ def sample(
     shots: int,
     seed: int,
     reported: Sequence[ClassicalRegister],
+    places: Sequence[int] = (),
 ) -> Sample:
     """Return counts of the reported registers of a circuit with the fabric's noise.
 
@@ -75,16 +76,17 @@ def sample(
         shots: how many.
         seed: the same seed gives the same counts.
         reported: registers of the circuit.
+        places: physical qubit of each wire on the chip of its node, see ``Lowered``.
 
     Raises:
         SimulationRefused: too wide for this machine, or hours long.
     """
     local = noise is Noise.FABRIC
-    misread = misread_wires(circuit, node_of, fabric) if local else {}
+    misread = misread_wires(circuit, node_of, fabric, places) if local else {}
     if noise is not Noise.NONE:
         circuit = with_pair_noise(circuit, node_of, fabric)
     if local:
-        circuit = with_local_noise(circuit, node_of, fabric)
+        circuit = with_local_noise(circuit, node_of, fabric, places)
     way = choose(circuit, shots=shots, reported=reported, misread=misread)
     if way.seconds > LONG_S:
         warnings.warn(HyperFabricWarning(_long(way.seconds, way.method, way.circuit.num_qubits)), stacklevel=3)
@@ -92,8 +94,8 @@ def sample(
         way.circuit, shots=shots, seed=seed, noise_model=readout_model(misread.values()), method=way.method
     )
     index = {bit: position for position, bit in enumerate(circuit.clbits)}
-    places = [[index[bit] for bit in register] for register in reported]
-    return Sample(counts=spell(raw, places), method=way.method, wires=way.circuit.num_qubits)
+    positions = [[index[bit] for bit in register] for register in reported]
+    return Sample(counts=spell(raw, positions), method=way.method, wires=way.circuit.num_qubits)
 
 
 def _long(seconds: float, method: str, wires: int) -> str:

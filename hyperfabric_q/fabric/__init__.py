@@ -1,5 +1,6 @@
 """Where a circuit runs: nodes, the links between them, and the fabric they form."""
 
+from hyperfabric_q.fabric.chip import Chip, ChipOperation
 from hyperfabric_q.fabric.fabric import Fabric
 from hyperfabric_q.fabric.fat_tree import fat_tree
 from hyperfabric_q.fabric.link import Link, werner
@@ -11,6 +12,8 @@ from hyperfabric_q.fabric.switch_star import switch_star
 from hyperfabric_q.fabric.zone import FabricZone, IsolationLevel, ZoneType
 
 __all__ = [
+    "Chip",
+    "ChipOperation",
     "Fabric",
     "FabricZone",
     "HardwareType",

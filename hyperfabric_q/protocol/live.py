@@ -31,6 +31,7 @@ from hyperfabric_q.traffic.transfer import TransferResult
 from hyperfabric_q.units import to_ns
 
 if TYPE_CHECKING:
+    from hyperfabric_q.distribution.objectives import Wanted
     from hyperfabric_q.distribution.plan import Plan
     from hyperfabric_q.execution.result import Result
     from hyperfabric_q.pipeline import Circuit, Homes
@@ -406,7 +407,7 @@ class HyperFabricProtocol(CollectiveCalls, EntanglementCalls):
         self,
         circuit: Circuit,
         *,
-        objective: str = "ebits",
+        objective: Wanted = "ebits",
         homes: Homes | None = None,
         partitioner: str | None = None,
         time_limit_s: float = 5.0,

@@ -1,15 +1,17 @@
-"""Plans and results as HTML fragments for notebooks: no scripts, nothing to download, legible on dark and on light.
+"""Plans, results and comparisons as HTML fragments for notebooks, legible on dark and on light.
 
-Text and lines take the colour of their surroundings (``currentColor``); bars and badges have mid-tones of their own.
+No scripts, nothing to download. Text and lines take the colour of their surroundings (``currentColor``); bars and
+badges have mid-tones of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from hyperfabric_q.estimate import proportion
 from hyperfabric_q.visual.facts import (
     NodeRow,
     counted,
@@ -26,6 +28,7 @@ from hyperfabric_q.visual.network_svg import network_svg
 if TYPE_CHECKING:
     from hyperfabric_q.distribution.plan import Plan
     from hyperfabric_q.estimate import Estimate
+    from hyperfabric_q.execution.compare import Comparison
     from hyperfabric_q.execution.result import Result
 
 MOST_NODES: Final = 40
@@ -70,6 +73,33 @@ def result_html(result: Result) -> str:
         f'<p style="margin:6px 0;opacity:.75">seed {result.seed} · Aer {escape(result.method)} on '
         f"{counted(result.wires, 'wire')} · {counted(result.plan.ebits, 'e-bit')} per shot · "
         f"{result.seconds:.2f} s</p>",
+    )
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Return a self-contained HTML fragment that shows the top outcomes of ``comparison`` in three columns."""
+    outcomes, shots = comparison.outcomes, comparison.shots
+
+    def share(run: Mapping[str, int], key: str) -> str:
+        return str(proportion(run.get(key, 0), shots))
+
+    rows: list[tuple[str, ...]] = [
+        (
+            _short(key),
+            f"{comparison.ideal.get(key, 0.0):.4f}",
+            share(comparison.distributed, key),
+            share(comparison.undistributed, key),
+        )
+        for key in outcomes[:MOST_OUTCOMES]
+    ]
+    if len(outcomes) > len(rows):
+        rows.append((f"and {len(outcomes) - len(rows)} more", "", "", ""))
+    ours, theirs = comparison.distributed_fidelity, comparison.undistributed_fidelity
+    rows.append((f"{ours.kind.capitalize()} fidelity", "1", *(str(each).partition(" (")[0] for each in (ours, theirs))))
+    return _box(
+        _table(("outcome", "ideal", "distributed", "undistributed"), rows),
+        f'<p style="margin:6px 0;opacity:.75">{counted(shots, "shot")} each, noise {escape(comparison.noise)}, '
+        f"seed {comparison.seed}; ± 1 standard error</p>",
     )
 
 

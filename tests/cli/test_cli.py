@@ -1,3 +1,4 @@
+import inspect
 import json
 import tomllib
 from importlib import metadata
@@ -7,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hyperfabric_q as hq
-from hyperfabric_q import cli, pipeline
+from hyperfabric_q import cli, convert, pipeline
 from hyperfabric_q.cli import doctor
 from hyperfabric_q.errors import InternalError, VerificationFailed
 
@@ -47,6 +48,54 @@ def test_plan_draws_the_plan():
     drawn, expected = outcome.stdout.splitlines(), plan.draw().splitlines()
     assert drawn[0].startswith("ghz_8: 8 qubits, 7 two-qubit gates on 2 QPU nodes: 1 e-bit")
     assert drawn[1:-1] == expected[1:-1]  # the header holds the file's name, the last line the seconds it took
+
+
+@pytest.mark.parametrize("name", ["out.qasm", "out.qpy"])
+def test_plan_writes_the_emitted_circuit(name, tmp_path):
+    target = tmp_path / name
+    target.write_text("what was there before")
+    outcome = call("plan", GHZ, "--qpus", 2, "--seed", 3, "--output", target)
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    plan = hq.plan(GHZ, hq.Fabric.full([5, 5]), seed=3)
+    read = convert.accept(target)
+    assert read.count_ops() == plan.distributed_circuit.count_ops()
+    assert read.count_ops()["bell_pair"] == plan.ebits
+    if name == "out.qasm":
+        assert target.read_text().startswith("OPENQASM 3")
+        assert target.read_text() == convert.write_qasm3(plan.distributed_circuit)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("out.txt", "End it with .qasm for OpenQASM 3"), ("out", ".qpy"), (".qpy", ".qpy"), ("no/a.qpy", "no folder")],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_planning(name, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "plan", None)
+    outcome = call("plan", GHZ, "--qpus", 2, "--output", tmp_path / name)
+    assert outcome.exit_code == 2
+    assert told in message(outcome)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [("fidelity", "fidelity"), ("fidelity + 0.2*makespan", "fidelity+0.2*makespan"), ("infidelity", "infidelity")],
+)
+def test_plan_is_chosen_by_the_objective(asked, shown):
+    outcome = call("plan", GHZ, "--fabric", THREE_QPUS, "--seed", 3, "--objective", asked, "--json")
+    assert outcome.exit_code == 0
+    assert json.loads(outcome.stdout)["objective"] == shown
+
+
+@pytest.mark.parametrize(("asked", "told"), [("fidelty", "Did you mean 'fidelity'"), ("x*fidelity", "is no number")])
+def test_an_objective_that_is_none_is_refused(asked, told):
+    outcome = call("plan", GHZ, "--qpus", 2, "--objective", asked)
+    assert outcome.exit_code == 2
+    assert told in message(outcome)
+
+
+def test_the_command_line_takes_as_many_shots_as_python():
+    python = inspect.signature(hq.Plan.run).parameters["shots"].default
+    assert inspect.signature(cli.run_command).parameters["shots"].default == python
 
 
 def test_plan_json_is_the_plan_as_one_object():

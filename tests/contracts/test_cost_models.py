@@ -1,6 +1,7 @@
 """What every cost model promises, third parties' included: run over all that are registered."""
 
 import math
+from types import SimpleNamespace
 
 import networkx as nx
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import hyperfabric_q as hq
 from hyperfabric_q.distribution.chapters import chapters_of
-from hyperfabric_q.distribution.cost_models import cost_model, cost_models
+from hyperfabric_q.distribution.cost_models import MOST_PRICE, cost_model, cost_models, priced_network
 from hyperfabric_q.distribution.network import network_of
 from hyperfabric_q.distribution.partitioners.kind import partition
 from hyperfabric_q.distribution.rebase import rebase
@@ -119,7 +120,7 @@ def test_one_gate_elsewhere_changes_the_cost_by_its_pairs_alone(name):
 
 
 @every_model
-@pytest.mark.parametrize("partitioner", ["blocks", "multilevel", "search"])
+@pytest.mark.parametrize("partitioner", ["blocks", "multilevel", "search", "exact"])
 def test_partitioners_take_its_prices(name, partitioner):
     """Two good links and a bad one: what is found is never dearer than the blocks."""
     fabric = unlike(0.99, 0.99, 0.7)
@@ -132,6 +133,32 @@ def test_partitioners_take_its_prices(name, partitioner):
         )
         costs = [model(chapters, network, each[0], each[2]) for each in (found, blocks)]
         assert costs[0] <= costs[1]
+
+
+@every_model
+def test_a_plan_is_chosen_by_it_and_bounded(name):
+    fabric, model = unlike(0.99, 0.99, 0.7), cost_model(name)
+    plan = hq.plan(qft(5), fabric, objective=name, seed=1, time_limit_s=0.2)
+    assert plan.objective == name
+    prices = model.prices(fabric) or (lambda link: 1)
+    spent = sum(prices(fabric.link(*ends)) * count for ends, count in plan.ebits_per_link.items())
+    bound = plan.lower_bound()
+    assert bound.measure == name
+    assert bound.cost == pytest.approx(model.unit * spent)
+    assert 0 < bound.value <= bound.cost
+    fewest = hq.plan(qft(5), fabric, seed=1, time_limit_s=0.2)
+    assert bound.value <= fewest.lower_bound(measure=name, time_limit_s=0).cost >= bound.cost - 1e-12
+
+
+@every_model
+def test_its_prices_reach_the_network_checked(name, monkeypatch):
+    fabric = unlike(0.99, 0.9, 0.7)
+    assert priced_network(name, fabric) == network_of(fabric, prices=cost_model(name).prices(fabric))
+    for wrong in (0, 1.5, True, "2", MOST_PRICE + 1):
+        spoiled = SimpleNamespace(unit=1.0, prices=lambda _, wrong=wrong: lambda _: wrong)
+        monkeypatch.setitem(cost_models._members, "spoiled", spoiled)
+        with pytest.raises(InvalidValue, match="'spoiled' must price each link by a whole number"):
+            priced_network("spoiled", fabric)
 
 
 def unlike(ab, ac, bc):

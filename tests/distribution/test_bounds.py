@@ -1,5 +1,6 @@
 """Lower bounds and the exact solver against all placements, and against known optima."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit, qasm2
 
-from hyperfabric_q.distribution.bounds import lower_bound, two_sided, window
-from hyperfabric_q.distribution.chapters import chapters_of
+from hyperfabric_q.distribution.bounds import Bound, lower_bound, two_sided, window
+from hyperfabric_q.distribution.chapters import chapters_of, cost_in_time
 from hyperfabric_q.distribution.families import _common, _connectivity, families, links_to_hold, tree_table
 from hyperfabric_q.distribution.hub import hub_starts
 from hyperfabric_q.distribution.partitioners.exact import exact
+from hyperfabric_q.distribution.partitioners.kind import partition
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.segments import segments_of
 from hyperfabric_q.families.qft import qft
@@ -65,12 +67,25 @@ def fits(chapters, homes, idle, capacity):
     return all(p <= r for p, r in zip(peak, room, strict=True)) and sum(room) - sum(peak) >= idle
 
 
-def cheapest(chapters, network, capacity):
+def priced_trees(network):
+    """Price of a cheapest tree around each set of nodes, from minimum spanning trees of all connected sets."""
+    graph, nodes = graph_of(network), range(len(network))
+    nx.set_edge_attributes(graph, {each: network.price(*each) for each in graph.edges}, "weight")
+    sets = [frozenset(n for n in nodes if mask >> n & 1) for mask in range(1 << len(network))]
+    spanned = {
+        each: nx.minimum_spanning_tree(graph.subgraph(each)).size(weight="weight")
+        for each in sets
+        if each and nx.is_connected(graph.subgraph(each))
+    }
+    return {each: min((cost for wide, cost in spanned.items() if each <= wide), default=10**9) for each in sets}
+
+
+def cheapest(chapters, network, capacity, links=None):
     """The optimum by trying all homes, and for each all sites."""
-    links = trees(network)
+    links = trees(network) if links is None else links
     idle = int(chapters.idle.sum())
     nodes = range(len(network))
-    best = 10**6
+    best = 10**9
     for homes in product(nodes, repeat=len(chapters)):
         if not fits(chapters, homes, idle, capacity):
             continue
@@ -110,6 +125,93 @@ def test_the_program_finds_the_optimum_and_no_bound_exceeds_it(nodes, shape, cap
     assert lower_bound(chapters, network, capacity, time_limit_s=0).value <= optimum
     assert lower_bound(chapters, network, capacity, time_limit_s=10).value == optimum
     assert lower_bound(chapters, network, capacity, time_limit_s=10, target=optimum).value == optimum
+
+
+def with_prices(network, rng, dearest):
+    """The network with a random price for each link."""
+    prices = np.ones((len(network), len(network)), dtype=int)
+    for a, near in enumerate(network.neighbours):
+        for b in near:
+            prices[a, b] = prices[b, a] = int(rng.integers(1, dearest)) if a < b else prices[a, b]
+    return replace(network, prices=tuple(tuple(row) for row in prices.tolist()))
+
+
+@pytest.mark.parametrize("dearest", [10, 20_000])
+@pytest.mark.parametrize(("nodes", "shape", "capacity"), CELLS)
+def test_under_prices_the_program_finds_the_optimum_and_no_bound_exceeds_it(
+    nodes, shape, capacity, dearest, net, scramble
+):
+    rng = np.random.default_rng(dearest + nodes)
+    chapters, network = tiny(7 * nodes, scramble, nodes), with_prices(net(shape, capacity), rng, dearest)
+    links = priced_trees(network)
+    optimum = cheapest(chapters, network, capacity, links)
+    found = exact(chapters, network, capacity, time_limit_s=20)
+    homes, _, sites = found.placement
+    assert sum(links[each] for each in copies_of(chapters, homes.tolist(), sites.tolist())) == optimum
+    assert fits(chapters, homes.tolist(), int(chapters.idle.sum()), capacity)
+    assert found.bound == optimum
+    assert lower_bound(chapters, network, capacity, time_limit_s=0).value <= optimum
+    assert lower_bound(chapters, network, capacity, time_limit_s=10).value == optimum
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_under_prices_no_bound_exceeds_the_exact_one_and_no_search_is_below_it(seed, net, scramble):
+    rng = np.random.default_rng(seed)
+    shape = ("full", "line", "ring", "star")[seed % 4]
+    capacity = [2, 2, 2] if seed < 4 else [2, 1, 2, 1]
+    network = with_prices(net(shape, capacity), rng, 3_000)
+    chapters = in_time(scramble(5, 16, rng, breaks=0.5))
+    whole = exact(chapters, network, capacity, time_limit_s=20)
+    assert lower_bound(chapters, network, capacity, time_limit_s=0).value <= whole.bound <= whole.cost
+    for name in ("search", "multilevel", "blocks"):
+        homes, _, sites = partition(name, chapters, network, capacity, seed=seed, moves=20_000)
+        assert whole.bound <= cost_in_time(chapters, network, homes, sites)
+        if whole.proved:
+            assert whole.cost <= cost_in_time(chapters, network, homes, sites)
+
+
+def test_one_price_for_all_scales_the_bound(net):
+    chapters, network = in_time(qft(6)), net("full", [2, 2, 2])
+    dear = replace(network, prices=tuple(tuple(3 for _ in range(3)) for _ in range(3)))
+    plain, scaled = (exact(chapters, each, [2, 2, 2], time_limit_s=20) for each in (network, dear))
+    assert plain.proved
+    assert (scaled.cost, scaled.bound) == (3 * plain.cost, 3 * plain.cost)
+    bounds = [lower_bound(chapters, each, [2, 2, 2], time_limit_s=0).value for each in (network, dear)]
+    assert bounds[1] == 3 * bounds[0] > 0
+
+
+def test_cuts_price_the_links_of_a_line_one_by_one(net):
+    """GHZ on a line needs each link once: the dear one counts in full."""
+    chapters, network = peer("peers/ghz_32"), net("line", [11, 11, 11])
+    dear = replace(network, prices=((1, 7, 1), (7, 1, 90), (1, 90, 1)))
+    found = lower_bound(chapters, dear, [11, 11, 11], time_limit_s=10)
+    assert found.value == 97
+
+
+def test_trees_of_many_unlike_nodes_are_bounded_by_their_cheapest_links(net):
+    """Seven nodes, all linked: the program has no table of trees, and its bound must stay below the placement's."""
+    rng = np.random.default_rng(3)
+    network = with_prices(net("full", [1] * 7), rng, 50)
+    circuit = QuantumCircuit(7)
+    for qubit in range(6):
+        circuit.cz(qubit, qubit + 1)
+    chapters = in_time(circuit)
+    found = exact(chapters, network, [1] * 7, time_limit_s=3)
+    cheap = sorted(min(network.prices[a][b] for b in range(7) if b != a) for a in range(7))
+    assert sum(cheap[:3]) <= found.bound <= found.cost
+
+
+def test_a_bound_says_how_far_the_plan_can_be():
+    bound = Bound(value=12, method="cuts", seconds=0.1)
+    assert bound.gap is None
+    assert str(bound) == "no plan is below 12 e-bits (cuts)"
+    beside = bound.beside(15, measure="ebits", unit=1.0)
+    assert beside.gap == 3
+    assert str(beside) == "no plan is below 12 e-bits (cuts); this one has 15, a gap of 3 (20.0%)"
+    assert "which is optimal" in str(bound.beside(12, measure="ebits", unit=1.0))
+    priced = bound.beside(15, measure="infidelity", unit=1e-4)
+    assert (priced.value, priced.cost) == pytest.approx((12e-4, 15e-4))
+    assert "by 'infidelity'" in str(priced)
 
 
 def test_a_cost_that_cannot_be_beaten_is_proved(net):

@@ -7,6 +7,7 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Clbit
 
+import hyperfabric_q as hq
 from hyperfabric_q.distribution.chapters import chapters_of
 from hyperfabric_q.distribution.lower import lower
 from hyperfabric_q.distribution.rebase import rebase
@@ -14,6 +15,7 @@ from hyperfabric_q.distribution.segments import segments_of
 from hyperfabric_q.distribution.sites import allowed_sites
 from hyperfabric_q.distribution.steps import Release, Spread, ebits_of, steps_of
 from hyperfabric_q.errors import InvalidValue, NotEnoughCommunicationQubits
+from hyperfabric_q.execution.wires import compact
 
 
 def still_steps(program, segments, network, homes, sites):
@@ -112,8 +114,56 @@ def test_a_chain_over_a_line_reuses_its_communication_qubits(net, oracle):
     lowered, steps = emitted(circuit, net("line", [1, 0, 1], 2), [0, 2], [2, 2, 2])
     assert ebits_of(steps) == 6
     assert {register.name: register.size for register in lowered.circuit.qregs} == {
-        "n0_data": 1, "n0_comm": 1, "n1_comm": 2, "n2_data": 1, "n2_comm": 1}  # fmt: skip
+        "n0_data": 1, "n0_comm": 2, "n1_comm": 2, "n2_data": 1, "n2_comm": 2}  # fmt: skip
     assert agrees(circuit, lowered, oracle)
+
+
+def crossings(limit, net, times=6):
+    """``times`` crossings of one link, one after the other, each of which needs one communication qubit at each end."""
+    circuit = QuantumCircuit(2)
+    for _ in range(times):
+        circuit.cp(0.9, 0, 1)
+        circuit.ry(0.3, 0)
+    return emitted(circuit, net("full", [1, 1], limit), [0, 1], [1] * times)[0].circuit
+
+
+@pytest.mark.parametrize(("limit", "used"), [(1, 1), (2, 2), (4, 2), (None, 2)])
+def test_a_node_uses_up_to_twice_the_communication_qubits_it_needs_at_once(limit, used, net):
+    sizes = {register.name: register.size for register in crossings(limit, net).qregs}
+    assert sizes["n0_comm"] == sizes["n1_comm"] == used
+
+
+def test_no_communication_qubit_stays_unused(net):
+    sizes = {register.name: register.size for register in crossings(None, net, times=1).qregs}
+    assert sizes["n0_comm"] == sizes["n1_comm"] == 1
+
+
+def test_communication_qubits_take_turns_and_a_simulator_needs_no_more_wires_for_it(net):
+    halves = [
+        tuple(circuit.find_bit(wire).registers[0][1] for wire in each.qubits)
+        for circuit in [crossings(2, net)]
+        for each in circuit.data
+        if each.operation.name == "bell_pair"
+    ]
+    assert halves == [(0, 0), (1, 1)] * 3
+    assert compact(crossings(2, net)).num_qubits == compact(crossings(1, net)).num_qubits
+
+
+def test_pairs_made_ahead_halve_the_time_of_crossings_that_wait_for_pairs():
+    circuit = QuantumCircuit(2)
+    for _ in range(20):
+        circuit.cp(0.9, 0, 1)
+        circuit.ry(0.3, [0, 1])
+    spans = []
+    for limit in (1, 2):
+        # A pair takes 10 us, and using it as long: half of the time the link would rest.
+        fabric = (
+            hq.Fabric.full([1, 1], communication_qubits=limit, pair_fidelity=0.9)
+            .replace("links.*", pair_rate_hz=1e5)
+            .replace("nodes.*", readout_ns=4_000)
+        )
+        spans.append(int(hq.plan(circuit, fabric, time_limit_s=0, seed=1).schedule().makespan_ps))
+    assert spans[1] <= 0.6 * spans[0]
 
 
 def test_measured_and_conditional_gates_cross_nodes(net, oracle):

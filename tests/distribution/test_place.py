@@ -16,7 +16,7 @@ import hyperfabric_q as hq
 from hyperfabric_q.distribution.place import place
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.segments import cost, segments_of
-from hyperfabric_q.distribution.steps import ebits_of
+from hyperfabric_q.distribution.steps import Trade, ebits_of
 from hyperfabric_q.errors import NoQuantumPath, NotEnoughCommunicationQubits, NotEnoughQubits
 
 PEERS = Path(__file__).parents[2] / "circuits" / "peers"
@@ -185,14 +185,40 @@ def test_nodes_without_communication_qubits_are_filled_with_independent_parts(ne
     assert found.homes[0] == found.homes[3] == 0
 
 
-def test_a_line_that_cannot_relay_names_what_to_raise(net):
-    circuit = QuantumCircuit(9)
-    for a in range(9):
+def all_to_all(qubits):
+    circuit = QuantumCircuit(qubits)
+    for a in range(qubits):
         for b in range(a):
             circuit.cz(a, b)
             circuit.h(a)
+    return circuit
+
+
+def test_a_line_that_cannot_relay_names_what_to_raise_when_homes_are_pinned(net):
+    homes = np.repeat(np.arange(3, dtype=np.int32), 3)
+    with pytest.raises(NotEnoughCommunicationQubits, match="Raise communication_qubits of 'n1' to 2") as caught:
+        placed(all_to_all(9), net("line", [3, 3, 3], 1), homes=homes)
+    assert "pinned" in str(caught.value)
+
+
+@pytest.mark.parametrize("partitioner", [None, "blocks", "multilevel", "search"])
+def test_a_full_line_that_cannot_relay_carries_its_qubits(partitioner, net):
+    program = rebase(all_to_all(6))
+    network = net("line", [2, 2, 2], 1)
+    found = place(program, segments_of(program), network, seed=0, partitioner=partitioner)
+    assert any(isinstance(step, Trade) for step in found.steps)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_nodes_that_no_qubit_can_pass_are_refused_by_name(limit, net):
+    """Two nodes with room, joined by one without."""
+    network = net("line", [2, 0, 2], limit)
+    if limit == 2:
+        assert ebits(ghz(4), network) == 2
+        return
     with pytest.raises(NotEnoughCommunicationQubits, match="Raise communication_qubits of 'n1' to 2"):
-        placed(circuit, net("line", [3, 3, 3], 1))
+        placed(ghz(4), network)
+    assert ebits(ghz(2), network) == 0
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals

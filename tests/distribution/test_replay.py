@@ -76,6 +76,7 @@ def test_an_empty_circuit_uses_nothing():
 
 FULL = Fabric.full([2, 2, 2], communication_qubits=2, pair_fidelity=0.9)
 LINE = Fabric.line([2, 2, 2], communication_qubits=2, pair_fidelity=0.9)
+ALONE = Fabric.full([2, 2, 2], communication_qubits=1, pair_fidelity=0.9)
 
 
 def honest():
@@ -86,7 +87,7 @@ def honest():
     circuit.cp(0.4, 0, 2)
     circuit.cz(0, 1)
     circuit.measure(3, 0)
-    out, *_ = emitted(circuit, FULL, [0, 0, 1, 1], [1, 1, 0])
+    out, *_ = emitted(circuit, ALONE, [0, 0, 1, 1], [1, 1, 0])
     assert replay(out, FULL).ebits == 2
     return out
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 import hyperfabric_q as hq
-from hyperfabric_q.visual.html import MOST_OUTCOMES, plan_html, result_html
+from hyperfabric_q.visual.html import MOST_OUTCOMES, comparison_html, plan_html, result_html
 
 RUN, IDEAL = "#3b82f6", "#f59e0b"
 
@@ -42,6 +42,22 @@ def test_a_plan_is_one_well_formed_fragment_without_scripts_or_downloads(name, r
 def test_notebooks_show_these_fragments(chain_plan, chain_result):
     assert chain_plan._repr_html_() == plan_html(chain_plan)
     assert chain_result._repr_html_() == result_html(chain_result)
+
+
+def test_a_comparison_shows_three_columns_and_both_fidelities():
+    fabric = hq.Fabric.full([3, 3], pair_fidelity=0.9)
+    comparison = hq.plan(hq.families.ghz(6), fabric, seed=1).run(300, seed=2).compare()
+    html = comparison._repr_html_()
+    assert html == comparison_html(comparison)
+    rows = [[cell.text for cell in row.iter("td")] for row in parsed(html).iter("tr")][1:]
+    assert [row[0] for row in rows[:2]] == ["000000", "111111"]
+    assert [row[1] for row in rows[:2]] == ["0.5000", "0.5000"]
+    assert float(rows[0][2].split(" ")[0]) == pytest.approx(comparison.distributed["000000"] / 300, abs=0.01)
+    more = len(comparison.outcomes) - MOST_OUTCOMES
+    assert len(rows) == (MOST_OUTCOMES + 2 if more > 0 else len(comparison.outcomes) + 1)
+    assert rows[-1][:2] == ["Hellinger fidelity", "1"]
+    assert rows[-1][2] == str(comparison.distributed_fidelity).partition(" (")[0]
+    assert "<script" not in html
 
 
 def test_text_is_escaped():

@@ -3,10 +3,10 @@
 Binary variables say which node is the home of each segment and which nodes (or sides of links) its copies reach; the
 sites of gates follow and stay continuous. A copy set costs
 
-* on an all-to-all network its nodes less one;
+* on an all-to-all network without prices its nodes less one;
 * where the links form a tree, the links with copies on both sides;
-* on other networks of few nodes, the smallest tree around it, chosen among all sets of nodes;
-* else its nodes less one, which is a bound and not the price.
+* on other networks of few nodes, the cheapest tree around it, chosen among all sets of nodes;
+* else, for each node but the home, the cheapest of its links, which is a bound and not the price.
 
 Interchangeable nodes are told apart by the order in which the qubits first use them. The bounds of ``families`` are
 given to the solver (HiGHS, Huangfu and Hall 2018), whose own relaxation spreads every qubit over all nodes at no cost.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 from typing import TypeAlias
 
@@ -27,6 +27,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array
 
 from hyperfabric_q.distribution.chapters import Chapters, cost_in_time
+from hyperfabric_q.distribution.copy_prices import copy_prices
 from hyperfabric_q.distribution.families import Family, families, tree_table
 from hyperfabric_q.distribution.network import UNREACHABLE, Network
 from hyperfabric_q.distribution.program import IntArray
@@ -50,8 +51,8 @@ class Exact:
     Attributes:
         placement: homes of the segments, homes of the qubits without gates (-1 elsewhere), sites of the gates; None
             when nothing was found (in time, or cheaper than asked for).
-        cost: e-bits of the placement, None without one.
-        bound: e-bits that no placement goes below.
+        cost: price of the placement, without prices its e-bits; None without one.
+        bound: price that no placement goes below.
         proved: whether the cheapest is known: the placement, or the cost that was to be beaten.
         seconds: time taken.
     """
@@ -85,19 +86,19 @@ def exact(
         time_limit_s: seconds for the solver.
         beat: a cost already at hand; only cheaper placements are sought.
         known: families of segments and what they cost at least; by default those of ``families``.
-        floor: a lower bound already known.
+        floor: a lower bound already known, in prices.
     """
     began = time.perf_counter()
     known = families(chapters, network, capacity) if known is None else known
-    floor = max(floor, sum(family.value for family in known))
+    floor = max(floor, least_price(network) * sum(family.value for family in known))
     if beat is not None and floor >= beat:
         return Exact(placement=None, cost=None, bound=floor, proved=True, seconds=time.perf_counter() - began)
     if (2 * len(chapters) + len(chapters.gate_layer)) * len(network) > MAX_VARIABLES or time_limit_s <= 0:
         return Exact(placement=None, cost=None, bound=floor, proved=False, seconds=time.perf_counter() - began)
     model = _Model(chapters, network, capacity)
     model.add_families(known)
-    highest = np.inf if beat is None else beat - 1 + model.constant
-    model.add(model.price_terms(np.arange(len(chapters))), floor + model.constant, highest)
+    highest = np.inf if beat is None else beat - 1
+    model.add_price(np.arange(len(chapters)), floor, highest)
     values, bound, impossible = model.solve(time_limit_s)
     if impossible:
         bound = UNREACHABLE if beat is None else beat
@@ -133,7 +134,8 @@ class _Model:
         self.first_price = self.home.size + self.site.size + self.nodes
         self.variables = self.first_price
         self.price: list[tuple[Column, NDArray[np.float64]]] = []
-        self.constant = 0
+        self.constant = 0  # what a segment's terms add up to beyond its price
+        self.scale = highest_price(network)  # the solver's tolerances are made for numbers around 1
         self.upper = np.ones(self.variables)
         self.upper[self.spare] = len(self.idle)
         self.integral = np.ones(self.variables)
@@ -196,7 +198,7 @@ class _Model:
         first = self.chapters.first_of[qubits]
         if not len(first):
             return
-        if not self.network.complete:
+        if not self.network.complete or self.network.prices is not None:
             orbits = _orbits(self.network, capacity)
             self.upper[[self.home[first[0], node] for node in range(self.nodes) if orbits[node] != node]] = 0
             return
@@ -210,10 +212,11 @@ class _Model:
 
     def _add_prices(self) -> None:
         """Variables for what the copies of each segment reach, and their links."""
-        tree = [] if self.network.complete else link_sides(self.network)
+        plain = self.network.complete and self.network.prices is None
+        tree = [] if plain else link_sides(self.network)
         table = None
-        if not self.network.complete and not tree and self.nodes <= MAX_SET_NODES:
-            table = tree_table(self.network)
+        if not plain and not tree and self.nodes <= MAX_SET_NODES:
+            table = _price_table(self.network)
         pins = self._pins()
         for segment in range(self.segments):
             if tree:
@@ -238,17 +241,23 @@ class _Model:
             for half, there in enumerate((side, ~side)):
                 for pin in pins:
                     self._at_least(int(reached[2 * number + half]), pin[there])
-        self.price.append((reached, np.ones(len(reached))))
-        self.constant += len(sides)
+        prices = [self.network.price(a, b) for a, b in links_of(self.network)]
+        self._charge(reached, np.repeat(np.array(prices, dtype=np.int64), 2))
+        self.constant = sum(prices)
 
     def _price_by_nodes(self, pins: Column, table: NDArray[np.int64] | None) -> None:
         reached = self._new(self.nodes, integral=True)
         for node in range(self.nodes):
             for pin in pins:
                 self._at_least(int(reached[node]), pin[[node]])
+        if table is None and self.network.prices is None:
+            self._charge(reached, np.ones(self.nodes, dtype=np.int64))
+            self.constant = 1
+            return
         if table is None:
-            self.price.append((reached, np.ones(self.nodes)))
-            self.constant += 1
+            # Each node of a tree but its root joins it by a link of its own.
+            each = np.array([_cheapest_link(self.network, node) for node in range(self.nodes)], dtype=np.int64)
+            self._charge(np.concatenate([reached, pins[0]]), np.concatenate([each, -each]))
             return
         masks = np.flatnonzero((table < UNREACHABLE) & (np.arange(len(table)) > 0))
         chosen = self._new(len(masks), integral=False)
@@ -256,20 +265,28 @@ class _Model:
         for node in range(self.nodes):
             holds = chosen[masks >> node & 1 == 1]
             self.add((np.append(holds, reached[node]), np.append(np.ones(len(holds)), -1.0)), 0, 0)
-        self.price.append((chosen, table[masks].astype(np.float64)))
+        self._charge(chosen, table[masks])
+
+    def _charge(self, columns: Column, prices: NDArray[np.int64]) -> None:
+        """Say what one more segment costs."""
+        self.price.append((columns, prices / self.scale))
 
     def price_terms(self, segments: NDArray[np.integer]) -> tuple[Column, NDArray[np.float64]]:
-        """Return the columns and weights of what the segments cost, less the constant."""
+        """Return columns and weights: they add up to (price + ``constant``) / ``scale`` over the segments."""
         if not len(segments):
             return np.zeros(0, dtype=np.int64), np.zeros(0)
         chosen = [self.price[int(segment)] for segment in segments]
         return np.concatenate([columns for columns, _ in chosen]), np.concatenate([weights for _, weights in chosen])
 
+    def add_price(self, segments: NDArray[np.integer], low: float, high: float) -> None:
+        """Add a row: the segments cost ``low`` to ``high``."""
+        beyond = self.constant * len(segments)
+        self.add(self.price_terms(segments), (low + beyond) / self.scale, (high + beyond) / self.scale)
+
     def add_families(self, known: Sequence[Family]) -> None:
         """Add a row for each family."""
-        each = self.constant // max(self.segments, 1)
         for family in known:
-            self.add(self.price_terms(family.segments), family.value + each * len(family.segments), np.inf)
+            self.add_price(family.segments, least_price(self.network) * family.value, np.inf)
 
     # ------------------------------------------------------------------------------------------------------- solving
 
@@ -286,7 +303,9 @@ class _Model:
             options={"time_limit": float(time_limit_s), "mip_rel_gap": 0.0},
         )
         dual = result.get("mip_dual_bound")
-        bound = 0 if dual is None or not math.isfinite(dual) else math.ceil(dual - self.constant - TOLERANCE)
+        if dual is None or not math.isfinite(dual):
+            return result.x, 0, result.status == 2
+        bound = rounded_up(dual - self.constant * self.segments / self.scale, self.scale)
         return result.x, max(bound, 0), result.status == 2
 
     def _matrix(self) -> csr_array[np.float64]:
@@ -306,10 +325,47 @@ class _Model:
         return homes.astype(np.int32), idle_homes, sites.astype(np.int32)[self.pair_of]
 
 
+def links_of(network: Network) -> list[tuple[int, int]]:
+    """Return the links, ends and rows ascending."""
+    return [(a, b) for a, near in enumerate(network.neighbours) for b in near if a < b]
+
+
+def least_price(network: Network) -> int:
+    """Return the price of the cheapest link; 1 without links."""
+    return min((network.price(a, b) for a, b in links_of(network)), default=1)
+
+
+def highest_price(network: Network) -> int:
+    """Return the price of the dearest link; 1 without links."""
+    return max((network.price(a, b) for a, b in links_of(network)), default=1)
+
+
+def rounded_up(value: float, scale: int) -> int:
+    """Return the whole number of prices that a bound, given by ``scale``, comes to, up to the solver's tolerance."""
+    return math.ceil(value * scale - min(TOLERANCE * scale, 0.499))
+
+
+def _cheapest_link(network: Network, node: int) -> int:
+    return min((network.price(node, near) for near in network.neighbours[node]), default=UNREACHABLE)
+
+
+def _price_table(network: Network) -> NDArray[np.int64]:
+    """Return the price of the cheapest tree around each set of nodes, shape (2^k,).
+
+    Limits of communication qubits are left out, so the table never exceeds what a plan pays.
+    """
+    if network.prices is None:
+        return tree_table(network)
+    free = replace(network, communication=(None,) * len(network))
+    trees = copy_prices(free, np.array(network.prices, dtype=np.int64)).table
+    found: NDArray[np.int64] = trees.reshape(len(network), -1).min(axis=0)
+    return found
+
+
 def link_sides(network: Network) -> list[NDArray[np.bool_]]:
     """Return for each link of a tree which nodes lie on one side of it; nothing when the links are no spanning tree."""
     nodes = len(network)
-    links = [(a, b) for a, near in enumerate(network.neighbours) for b in near if a < b]
+    links = links_of(network)
     if len(links) != nodes - 1:
         return []
     sides = []
@@ -329,10 +385,10 @@ def _orbits(network: Network, capacity: Sequence[int]) -> list[int]:
     smallest = list(range(nodes))
     if nodes > MAX_SET_NODES:
         return smallest
-    near = [set(each) for each in network.neighbours]
+    near = [{(each, network.price(node, each)) for each in network.neighbours[node]} for node in range(nodes)]
     for image in permutations(range(nodes)):
         if all(capacity[image[node]] == capacity[node] for node in range(nodes)) and all(
-            {image[each] for each in near[node]} == near[image[node]] for node in range(nodes)
+            {(image[each], price) for each, price in near[node]} == near[image[node]] for node in range(nodes)
         ):
             smallest = [min(smallest[node], image[node]) for node in range(nodes)]
     return smallest

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
@@ -177,7 +178,7 @@ def by_program(chapters: Chapters, network: Network, capacity: Sequence[int], *,
     """Return the cheapest placement there is, by a mixed-integer program; ``seed`` and ``moves`` are ignored.
 
     Raises:
-        InvalidValue: the circuit is too large, the links have prices, or the program is not settled in time.
+        InvalidValue: the circuit is too large, or the program is not settled in time.
     """
     del seed, moves
     refusal = InvalidValue(
@@ -190,17 +191,19 @@ def by_program(chapters: Chapters, network: Network, capacity: Sequence[int], *,
     if cells > EXACT_CELLS:
         refusal.rule = f"(segments + gates) x nodes is {cells}, and it takes at most {EXACT_CELLS}"
         raise refusal
-    if network.prices is not None:
-        refusal.rule = "it counts e-bits, and the links of this network have prices"
-        raise refusal
     found = exact(chapters, network, capacity, time_limit_s=EXACT_TIME_S)
-    if found.cost is not None and found.cost >= UNREACHABLE:
+    if found.placement is not None and _unreachable(chapters, network, found.placement):
         refusal.rule = "its best placement has copies passed on by nodes without two communication qubits"
         raise refusal
     if found.placement is None or not found.proved:
         refusal.rule = f"not settled after {found.seconds:.0f} s: best {found.cost}, no placement below {found.bound}"
         raise refusal
     return found.placement
+
+
+def _unreachable(chapters: Chapters, network: Network, found: InTime) -> bool:
+    """Whether some copy cannot be passed on."""
+    return cost_in_time(chapters, replace(network, prices=None), found[0], found[2]) >= UNREACHABLE
 
 
 def _still(chapters: Chapters, homes: IntArray, sites: IntArray) -> InTime:
