@@ -1,30 +1,42 @@
-"""Cirq circuits to Qiskit circuits and back: operation by operation, exact including the global phase.
+"""Cirq circuits to Qiskit circuits: operation by operation, exact including the global phase and classical control.
 
 Cirq writes the first qubit as the most significant digit, Qiskit as the least; only matrices feel that (``reversed``).
-Cirq's OpenQASM importer is never used: it refuses much of what Qiskit writes.
+Cirq's OpenQASM importer is never used: it refuses much of what Qiskit writes. The way back is ``cirq_writing``.
 """
 
 from __future__ import annotations
 
 import cmath
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 import cirq
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Clbit, Gate
 
+from hyperfabric_q.convert.cirq_conditions import Case, all_of, cases_of, tests_of
 from hyperfabric_q.convert.cirq_gates import MATRIX_QUBITS, emit, knows
+from hyperfabric_q.convert.cirq_writing import OVERWRITES, PAIR, to_cirq
 from hyperfabric_q.errors import InvalidValue, UnsupportedOperation
 
-# --------------------------------------------------------------------------------------------------- Cirq to Qiskit
+__all__ = ["from_cirq", "to_cirq"]
+
+_PLACE: Final = re.compile(r"(.+)\[(0|[1-9][0-9]{0,4})\]", re.DOTALL)
+"""A bit of a register, as ``to_cirq`` names it."""
 
 
 def from_cirq(circuit: cirq.AbstractCircuit, *, qubit_order: Iterable[cirq.Qid] | None = None) -> QuantumCircuit:
     """Return the Qiskit circuit that does what ``circuit`` does, global phase included.
 
-    Each measurement key becomes a classical register of that name; its bit i holds the i-th qubit measured.
+    Each measurement key becomes a classical register of that name; its bit i holds the i-th qubit measured. Keys of one
+    qubit called ``c[0]``, ``c[1]``, ... become the bits of one register ``c``. Qubits called ``a[0]``, ``a[1]``, ...,
+    which stand in that order, become a register ``a``; otherwise all are one register ``q``. Classically controlled
+    operations become if_tests; H and CNOT with the tag "bell_pair" become a ``bell_pair`` gate.
 
     Args:
         circuit: The Cirq circuit. Gates without a counterpart are decomposed by Cirq.
@@ -33,8 +45,9 @@ def from_cirq(circuit: cirq.AbstractCircuit, *, qubit_order: Iterable[cirq.Qid] 
 
     Raises:
         InvalidValue: ``circuit`` is no Cirq circuit, or ``qubit_order`` misses a qubit.
-        UnsupportedOperation: A classically controlled operation, a noise channel, an unresolved parameter, a qudit or
-            a measurement key used twice; names the operation and its moment.
+        UnsupportedOperation: A noise channel, an unresolved parameter, a qudit, a loop until a condition holds, a
+            condition on a key that is not measured before, or a measurement key used twice without the tag
+            "overwrites", which says that only its last record is meant; names the operation and its moment.
     """
     if not isinstance(circuit, cirq.AbstractCircuit):
         raise InvalidValue(field="circuit", value=circuit, rule="a circuit is a cirq.Circuit or cirq.FrozenCircuit")
@@ -43,47 +56,68 @@ def from_cirq(circuit: cirq.AbstractCircuit, *, qubit_order: Iterable[cirq.Qid] 
         qubits = order.order_for(circuit.all_qubits())
     except ValueError as fault:
         raise InvalidValue(field="qubit_order", value=qubit_order, rule=f"it must name every qubit ({fault})") from None
-    operations = [
-        (primitive, number)
+    steps = [
+        step
         for number, moment in enumerate(circuit)
         for operation in moment.operations
-        for primitive in _primitives(operation, number)
+        for step in _steps(operation, number)
     ]
-    result = _empty(len(qubits), operations)
-    wire_of = {qubit: wire for wire, qubit in enumerate(qubits)}
-    for operation, _ in operations:
-        wires = [wire_of[qubit] for qubit in operation.qubits]
-        gate = operation.gate
-        if isinstance(gate, cirq.MeasurementGate):
-            _measure(result, gate, wires)
-        elif isinstance(gate, cirq.ResetChannel):
-            result.reset(wires[0])
-        else:
-            emit(result, gate, wires)
-    return result
+    reader = _Reader(qubits, steps)
+    for step in steps:
+        reader.read(step)
+    reader.finish()
+    return reader.result
+
+
+# ------------------------------------------------------------------------------------------------- to known operations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One operation without tags and conditions, whose gate is a measurement, a reset or known to ``emit``."""
+
+    operation: cirq.Operation
+    conditions: tuple[cirq.Condition, ...]
+    tags: frozenset[str]
+    moment: int
+
+    def refuse(self, reason: str) -> NoReturn:
+        _refuse(self.operation, self.moment, reason)
 
 
 def _refuse(operation: cirq.Operation, moment: int, reason: str) -> NoReturn:
     raise UnsupportedOperation(operation=str(operation)[:120], reason=f"{reason} (moment {moment})")
 
 
-def _primitives(operation: cirq.Operation, moment: int) -> list[cirq.Operation]:
-    """Return ``operation`` as operations that ``emit`` knows, in order."""
-    if isinstance(operation.untagged, cirq.CircuitOperation) and operation.untagged.repeat_until is not None:
+def _steps(operation: cirq.Operation, moment: int) -> list[_Step]:
+    """Return ``operation`` as known operations, in order."""
+    conditions = tuple(sorted(operation.classical_controls, key=repr))
+    tags = frozenset(tag for tag in operation.tags if isinstance(tag, str))
+    bare = operation.without_classical_controls().untagged
+    if isinstance(bare, cirq.CircuitOperation) and bare.repeat_until is not None:
         _refuse(operation, moment, "it is repeated until a classical condition holds")
-    if not _plain(operation):
-        _refuse(operation, moment, _why_not(operation))
-    result: list[cirq.Operation] = []
-    for each in _decomposed(operation):
-        if getattr(each.gate, "confusion_map", None):
-            _refuse(each, moment, "a measurement with a confusion map is a noise channel")
-        if _known(each):
-            result.append(each.untagged)
-        elif _plain(each) and len(each.qubits) <= MATRIX_QUBITS and cirq.has_unitary(each):
-            result.append(cirq.MatrixGate(cirq.unitary(each)).on(*each.qubits))
-        else:
-            _refuse(each, moment, _why_not(each))
+    if not _plain(bare):
+        _refuse(operation, moment, _why_not(bare))
+    if isinstance(bare, cirq.CircuitOperation):
+        inner = [step for each in cirq.decompose_once(bare) for step in _steps(each, moment)]
+        return [replace(step, conditions=(*conditions, *step.conditions)) for step in inner]
+    result: list[_Step] = []
+    for each in _decomposed(bare):
+        under = (*conditions, *sorted(each.classical_controls, key=repr))
+        known = _carried(each.without_classical_controls().untagged, moment)
+        result.append(_Step(operation=known, conditions=under, tags=tags, moment=moment))
     return result
+
+
+def _carried(operation: cirq.Operation, moment: int) -> cirq.Operation:
+    """Return a known operation as it is, and another by its matrix."""
+    if getattr(operation.gate, "confusion_map", None):
+        _refuse(operation, moment, "a measurement with a confusion map is a noise channel")
+    if _known(operation):
+        return operation
+    if _plain(operation) and len(operation.qubits) <= MATRIX_QUBITS and cirq.has_unitary(operation):
+        return cirq.MatrixGate(cirq.unitary(operation)).on(*operation.qubits)
+    _refuse(operation, moment, _why_not(operation))
 
 
 def _decomposed(operation: cirq.Operation) -> list[cirq.Operation]:
@@ -106,24 +140,18 @@ def _decomposed(operation: cirq.Operation) -> list[cirq.Operation]:
 
 
 def _plain(operation: cirq.Operation) -> bool:
-    """Return whether ``operation`` is free of classical control, parameters and qudits."""
-    return not (
-        operation.untagged.classical_controls
-        or cirq.is_parameterized(operation)
-        or any(each.dimension != 2 for each in operation.qubits)
-    )
+    """Return whether ``operation`` is free of parameters and qudits."""
+    return not (cirq.is_parameterized(operation) or any(each.dimension != 2 for each in operation.qubits))
 
 
 def _known(operation: cirq.Operation) -> bool:
-    gate = operation.untagged.gate if _plain(operation) else None
+    gate = operation.without_classical_controls().untagged.gate if _plain(operation) else None
     if gate is None:
         return False
     return isinstance(gate, cirq.MeasurementGate | cirq.ResetChannel) or knows(gate)
 
 
 def _why_not(operation: cirq.Operation) -> str:
-    if operation.untagged.classical_controls:
-        return "it is classically controlled; classical control is not carried over from Cirq"
     if cirq.is_parameterized(operation):
         return "it holds an unresolved parameter; resolve it with cirq.resolve_parameters"
     if any(each.dimension != 2 for each in operation.qubits):
@@ -133,181 +161,163 @@ def _why_not(operation: cirq.Operation) -> str:
     return "Cirq gives no decomposition of it into gates that are known here"
 
 
-def _empty(width: int, operations: Iterable[tuple[cirq.Operation, int]]) -> QuantumCircuit:
+# ------------------------------------------------------------------------------------------------------- to registers
+
+
+def _clbits(steps: Iterable[_Step]) -> tuple[list[ClassicalRegister], dict[str, list[Clbit]]]:
+    """Return the classical registers, and the bits of each measurement key in the order measured."""
+    sizes = _key_sizes(steps)
+    places: dict[str, tuple[str, int]] = {}
+    for key, size in sizes.items():
+        match = _PLACE.fullmatch(key)
+        if match and size == 1:
+            places[key] = (match[1], int(match[2]))
+    last = {name: max(place for base, place in places.values() if base == name) for name, _ in places.values()}
+    registers: dict[str, ClassicalRegister] = {}
+    bits_of: dict[str, list[Clbit]] = {}
+    for key, size in sizes.items():
+        name, place = places.get(key, (key, 0))
+        if name not in sizes and last.get(name):
+            registers.setdefault(name, ClassicalRegister(last[name] + 1, name))
+            bits_of[key] = [registers[name][place]]
+        else:
+            registers[key] = ClassicalRegister(size, key)
+            bits_of[key] = list(registers[key])
+    return list(registers.values()), bits_of
+
+
+def _key_sizes(steps: Iterable[_Step]) -> dict[str, int]:
     sizes: dict[str, int] = {}
-    for operation, moment in operations:
-        if isinstance(operation.gate, cirq.MeasurementGate):
-            key = cirq.measurement_key_name(operation)
-            if key in sizes:
-                _refuse(operation, moment, f"the measurement key {key!r} is used twice")
-            sizes[key] = len(operation.qubits)
+    for step in steps:
+        if isinstance(step.operation.gate, cirq.MeasurementGate):
+            key = cirq.measurement_key_name(step.operation)
+            if key in sizes and OVERWRITES not in step.tags:
+                step.refuse(
+                    f"the measurement key {key!r} is used twice: Cirq keeps every record, a classical bit only the "
+                    f"last. Give each measurement a key of its own, or the tag {OVERWRITES!r} where only the last "
+                    "record counts"
+                )
+            if sizes.setdefault(key, len(step.operation.qubits)) != len(step.operation.qubits):
+                step.refuse(f"the measurement key {key!r} is used for {sizes[key]} qubits before")
+    return sizes
+
+
+def _quantum_registers(qubits: Sequence[cirq.Qid], taken: Iterable[str]) -> list[QuantumRegister]:
+    """Return the registers that the names of ``qubits`` tell, or one for all."""
+    names = set(taken)
+    matches = [_PLACE.fullmatch(each.name) if isinstance(each, cirq.NamedQubit) else None for each in qubits]
+    places = [(match[1], int(match[2])) for match in matches if match]
+    groups = [(name, [place for _, place in each]) for name, each in itertools.groupby(places, lambda each: each[0])]
+    told = len(places) == len(qubits) and all(found == list(range(len(found))) for _, found in groups)
+    if told and len({name for name, _ in groups} - names) == len(groups):
+        return [QuantumRegister(len(found), name) for name, found in groups]
     name = "q"
-    while name in sizes:
+    while name in names:
         name += "_"
-    return QuantumCircuit(
-        *([QuantumRegister(width, name)] if width else []),
-        *(ClassicalRegister(size, key) for key, size in sizes.items()),
-    )
+    return [QuantumRegister(len(qubits), name)] if qubits else []
 
 
-def _measure(result: QuantumCircuit, gate: cirq.MeasurementGate, wires: Sequence[int]) -> None:
-    key = cirq.measurement_key_name(gate)
-    register = next(each for each in result.cregs if each.name == key)
-    for bit, (wire, inverted) in enumerate(zip(wires, gate.full_invert_mask(), strict=True)):
-        if inverted:
-            result.x(wire)
-        result.measure(wire, register[bit])
-        if inverted:
-            result.x(wire)  # only the record is inverted, not the qubit
+class _Reader:
+    """The Qiskit circuit of known operations, in order."""
 
+    def __init__(self, qubits: Sequence[cirq.Qid], steps: Sequence[_Step]) -> None:
+        registers, self.bits_of = _clbits(steps)
+        wires = _quantum_registers(qubits, (register.name for register in registers))
+        self.result = QuantumCircuit(*wires, *registers)
+        self.wire_of = {qubit: wire for wire, qubit in enumerate(qubits)}
+        self.records: Counter[str] = Counter()
+        self.halves: set[int] = set()
+        self.cases: list[Case[Clbit]] = []
+        self.body: list[_Step] = []
 
-# --------------------------------------------------------------------------------------------------- Qiskit to Cirq
+    def read(self, step: _Step) -> None:
+        """Append one operation; those under one condition that follow each other become one if_test."""
+        wires = self._wires(step)
+        if step.conditions:
+            cases = all_of(cases_of(each, self.bits_of, self.records, step.refuse) for each in step.conditions)
+            if cases != self.cases:
+                self._close()
+            self.cases = cases
+            self._complete_halves(wires)
+            self.body.append(step)
+            return
+        self._close()
+        if not self._pair(step, wires):
+            self._complete_halves(wires)
+            self._append(step)
 
+    def finish(self) -> None:
+        """Append what is held back."""
+        self._close()
+        self._complete_halves(sorted(self.halves))
 
-def to_cirq(circuit: QuantumCircuit) -> cirq.Circuit:
-    """Return the Cirq circuit that does what ``circuit`` does, global phase included, on ``cirq.LineQubit`` 0, 1, ...
+    def _wires(self, step: _Step) -> list[int]:
+        return [self.wire_of[qubit] for qubit in step.operation.qubits]
 
-    Wires without an operation get an identity, so that none is lost. A measurement into bit i of register ``c`` has the
-    key ``c[i]`` (``c`` if the register has one bit; ``clbit[i]`` for a bit outside registers). Barriers and delays are
-    dropped.
-
-    Raises:
-        UnsupportedOperation: A branch or loop, an unbound parameter, a bit measured twice, or an instruction without a
-            definition or matrix; carries the index of the instruction.
-    """
-    if not isinstance(circuit, QuantumCircuit):
-        raise InvalidValue(field="circuit", value=circuit, rule="a circuit is a qiskit.QuantumCircuit")
-    writer = _Writer(circuit)
-    for index, instruction in enumerate(circuit.data):
-        writer.index = index
-        wires = [circuit.find_bit(bit).index for bit in instruction.qubits]
-        if instruction.operation.name == "measure":
-            writer.measure(wires[0], instruction.clbits[0])
-        elif instruction.clbits or getattr(instruction.operation, "blocks", None):
-            writer.refuse(instruction.operation.name, "classical control is not carried over to Cirq")
+    def _append(self, step: _Step) -> None:
+        gate, wires = step.operation.gate, self._wires(step)
+        if isinstance(gate, cirq.MeasurementGate):
+            self._measure(gate, wires)
+        elif isinstance(gate, cirq.ResetChannel):
+            self.result.reset(wires[0])
         else:
-            writer.gate(instruction.operation, wires)
-    writer.phase(float(circuit.global_phase))
-    used = {qubit for operation in writer.operations for qubit in operation.qubits}
-    idle = [cirq.I(qubit) for qubit in cirq.LineQubit.range(circuit.num_qubits) if qubit not in used]
-    return cirq.Circuit([*idle, *writer.operations])
+            assert gate is not None  # noqa: S101  # _known() has seen it
+            emit(self.result, gate, wires)
 
+    def _measure(self, gate: cirq.MeasurementGate, wires: Sequence[int]) -> None:
+        key = cirq.measurement_key_name(gate)
+        self.records[key] += 1
+        for bit, wire, inverted in zip(self.bits_of[key], wires, gate.full_invert_mask(), strict=True):
+            if inverted:
+                self.result.x(wire)
+            self.result.measure(wire, bit)
+            if inverted:
+                self.result.x(wire)  # only the record is inverted, not the qubit
 
-class _Writer:
-    """The Cirq operations of one circuit, in order."""
+    # ------------------------------------------------------------------------------------------- classical control
 
-    def __init__(self, circuit: QuantumCircuit) -> None:
-        self.circuit = circuit
-        self.operations: list[cirq.Operation] = []
-        self.keys: set[str] = set()
-        self.index = 0
+    def _close(self) -> None:
+        """Append the operations held back, once for each case of their condition."""
+        for case in self.cases if self.body else ():
+            for tests in tests_of(case, self.result.cregs):
+                self._nest(tests)
+        self.body = []
 
-    def refuse(self, name: str, reason: str) -> NoReturn:
-        raise UnsupportedOperation(operation=name, reason=reason, index=self.index)
-
-    def phase(self, angle: float) -> None:
-        if angle:
-            self.operations.append(cirq.global_phase_operation(cmath.exp(1j * angle)))
-
-    def measure(self, wire: int, clbit: Any) -> None:
-        place = self.circuit.find_bit(clbit)
-        if place.registers:
-            register, position = place.registers[0]
-            key = register.name if len(register) == 1 else f"{register.name}[{position}]"
-        else:
-            key = f"clbit[{place.index}]"
-        if key in self.keys:
-            self.refuse("measure", f"the bit {key} is measured twice")
-        self.keys.add(key)
-        self.operations.append(cirq.measure(cirq.LineQubit(wire), key=key))
-
-    def gate(self, operation: Any, wires: list[int]) -> None:
-        name = operation.name
-        if name in ("barrier", "delay"):
+    def _nest(self, tests: Sequence[tuple[Any, int]]) -> None:
+        if tests:
+            with self.result.if_test(tests[0]):
+                self._nest(tests[1:])
             return
-        if operation.params and any(getattr(each, "parameters", None) for each in operation.params):
-            self.refuse(name, "it holds an unbound parameter; bind it with assign_parameters")
-        if name == "reset":
-            self.operations.append(cirq.reset(cirq.LineQubit(wires[0])))
-            return
-        if name in ("u", "u3", "u2"):
-            self._u(operation, wires[0])
-            return
-        make = _GATES.get(name)
-        if make is not None:
-            gate = make(*(float(each) for each in operation.params))
-            self.operations.append(gate.on(*(cirq.LineQubit(wire) for wire in wires)))
-            return
-        self._composite(operation, wires)
+        for step in self.body:
+            self._append(step)
 
-    def _u(self, operation: Any, wire: int) -> None:
-        angles = [float(each) for each in operation.params]
-        theta, phi, lam = angles if len(angles) == 3 else (math.pi / 2, *angles)
-        qubit = cirq.LineQubit(wire)
-        self.operations += [
-            cirq.ZPowGate(exponent=lam / math.pi)(qubit),
-            cirq.ry(theta)(qubit),
-            cirq.ZPowGate(exponent=phi / math.pi)(qubit),
-        ]
+    # --------------------------------------------------------------------------------------------------- Bell pairs
 
-    def _composite(self, operation: Any, wires: list[int]) -> None:
-        name = operation.name
-        if name == "unitary" and len(wires) <= MATRIX_QUBITS:
-            self._as_matrix(np.asarray(operation.to_matrix()), wires)
-            return
-        definition = getattr(operation, "definition", None)
-        if definition is None or definition.num_clbits:
-            self.refuse(name, "it has no definition in gates")
-        for inner in definition.data:
-            self.gate(inner.operation, [wires[definition.find_bit(bit).index] for bit in inner.qubits])
-        self.phase(float(definition.global_phase))
+    def _pair(self, step: _Step, wires: list[int]) -> bool:
+        """Take a half of a Bell pair: its H is held back until its CNOT follows or another operation meets the wire."""
+        if PAIR not in step.tags:
+            return False
+        if step.operation.gate == cirq.H and wires[0] not in self.halves:
+            self.halves.add(wires[0])
+            return True
+        if step.operation.gate == cirq.CNOT and wires[0] in self.halves:
+            self.halves.remove(wires[0])
+            self._complete_halves(wires[1:])
+            self.result.append(_bell_pair(), wires)
+            return True
+        return False
 
-    def _as_matrix(self, matrix: Any, wires: list[int]) -> None:
-        qubits = [cirq.LineQubit(wire) for wire in reversed(wires)]
-        self.operations.append(cirq.MatrixGate(matrix).on(*qubits))
+    def _complete_halves(self, wires: Iterable[int]) -> None:
+        for wire in wires:
+            if wire in self.halves:
+                self.halves.remove(wire)
+                self.result.h(wire)
 
 
-def _half(kind: Any) -> Callable[[float], cirq.Gate]:
-    """Return the rotation exp(-i angle/2 P) made of Cirq's power gate of P."""
-    return lambda angle: kind(exponent=angle / math.pi, global_shift=-0.5)
-
-
-_GATES: Final[Mapping[str, Callable[..., cirq.Gate]]] = {
-    "id": lambda: cirq.I,
-    "x": lambda: cirq.X,
-    "y": lambda: cirq.Y,
-    "z": lambda: cirq.Z,
-    "h": lambda: cirq.H,
-    "s": lambda: cirq.S,
-    "sdg": lambda: cirq.ZPowGate(exponent=-0.5),
-    "t": lambda: cirq.T,
-    "tdg": lambda: cirq.ZPowGate(exponent=-0.25),
-    "sx": lambda: cirq.XPowGate(exponent=0.5),
-    "sxdg": lambda: cirq.XPowGate(exponent=-0.5),
-    "rx": cirq.rx,
-    "ry": cirq.ry,
-    "rz": cirq.rz,
-    "p": lambda angle: cirq.ZPowGate(exponent=angle / math.pi),
-    "u1": lambda angle: cirq.ZPowGate(exponent=angle / math.pi),
-    "r": lambda theta, phi: cirq.PhasedXPowGate(
-        exponent=theta / math.pi, phase_exponent=phi / math.pi, global_shift=-0.5
-    ),
-    "cx": lambda: cirq.CX,
-    "cy": lambda: cirq.ControlledGate(cirq.Y),
-    "cz": lambda: cirq.CZ,
-    "ch": lambda: cirq.ControlledGate(cirq.H),
-    "csx": lambda: cirq.CXPowGate(exponent=0.5),
-    "cp": lambda angle: cirq.CZPowGate(exponent=angle / math.pi),
-    "cu1": lambda angle: cirq.CZPowGate(exponent=angle / math.pi),
-    "crx": lambda angle: cirq.ControlledGate(cirq.rx(angle)),
-    "cry": lambda angle: cirq.ControlledGate(cirq.ry(angle)),
-    "crz": lambda angle: cirq.ControlledGate(cirq.rz(angle)),
-    "swap": lambda: cirq.SWAP,
-    "iswap": lambda: cirq.ISWAP,
-    "rxx": _half(cirq.XXPowGate),
-    "ryy": _half(cirq.YYPowGate),
-    "rzz": _half(cirq.ZZPowGate),
-    "ccx": lambda: cirq.CCX,
-    "ccz": lambda: cirq.CCZ,
-    "cswap": lambda: cirq.CSWAP,
-}
+def _bell_pair() -> Gate:
+    pair = QuantumCircuit(2, name=PAIR)
+    pair.h(0)
+    pair.cx(0, 1)
+    gate = Gate(PAIR, 2, [])
+    gate.definition = pair
+    return gate

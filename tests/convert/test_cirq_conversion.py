@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter
-from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.circuit.classical import expr
+from qiskit.circuit.library import GlobalPhaseGate, get_standard_gate_name_mapping
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Operator, Statevector
 
@@ -151,7 +152,7 @@ def run_deterministically(circuit):
 @pytest.mark.parametrize(
     ("operation", "says"),
     [
-        (cirq.X(WIRES[1]).with_classical_controls("k"), "classically controlled"),
+        (cirq.X(WIRES[1]).with_classical_controls("later"), "not measured before"),
         (cirq.depolarize(0.1)(WIRES[1]), "noise channel"),
         (cirq.amplitude_damp(0.1)(WIRES[1]), "noise channel"),
         (cirq.X(WIRES[1]) ** sympy.Symbol("t"), "unresolved parameter"),
@@ -216,14 +217,28 @@ def test_to_cirq_names_the_instruction_that_it_cannot_carry():
     branch = QuantumCircuit(1, 1)
     branch.measure(0, 0)
     with branch.if_test((branch.clbits[0], 1)):
-        branch.x(0)
+        branch.measure(0, 0)
+    loop = QuantumCircuit(1, 1)
+    loop.h(0)
+    with loop.for_loop(range(2)):
+        loop.x(0)
+    compared = QuantumCircuit(1, 1)
+    compared.measure(0, 0)
+    with compared.if_test(expr.logic_not(compared.clbits[0])):
+        compared.x(0)
     unbound = QuantumCircuit(1)
     unbound.h(0)
     unbound.rx(Parameter("t"), 0)
-    twice = QuantumCircuit(1, 1)
-    twice.measure(0, 0)
-    twice.measure(0, 0)
-    for circuit, says in ((branch, "classical control"), (unbound, "unbound"), (twice, "twice")):
+    turned = QuantumCircuit(1)
+    turned.h(0)
+    turned.append(GlobalPhaseGate(Parameter("t")))
+    for circuit, says in (
+        (branch, "no conditional measurement"),
+        (loop, "only if_test"),
+        (compared, "compared with a number"),
+        (unbound, "unbound"),
+        (turned, "unbound"),
+    ):
         with pytest.raises(UnsupportedOperation, match=says) as caught:
             to_cirq(circuit)
         assert caught.value.index == 1
