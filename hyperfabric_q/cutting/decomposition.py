@@ -41,7 +41,7 @@ class Instrument:
             array = np.array(getattr(self, field), dtype=dtype)
             array.setflags(write=False)
             object.__setattr__(self, field, array)
-        if self.kraus.ndim != 3 or self.signs.shape != self.kraus.shape[:1]:  # noqa: PLR2004 - (m, d_out, d_in)
+        if self.kraus.ndim != 3 or self.signs.shape != self.kraus.shape[:1]:
             raise InternalError(what=f"instrument {self.name!r} has signs {self.signs.shape}, Kraus {self.kraus.shape}")
 
     @property
