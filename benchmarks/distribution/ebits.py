@@ -1,6 +1,6 @@
 """E-bits and seconds of this package on the peer benchmark circuits, beside the counts recorded for the peers.
 
-    .venv/bin/python benchmarks/ebits/ebits.py [CIRCUIT ...]
+    .venv/bin/python benchmarks/distribution/ebits.py [CIRCUIT ...]
 
 Writes ebits.csv beside this file. The peers' columns are copied from circuits/peers/ebits.csv: pytket-dqc and DISQCO,
 measured on a two-core machine in November 2026 with the same gate lists, capacity floor(n/k)+1 and no communication

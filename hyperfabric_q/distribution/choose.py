@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from hyperfabric_q import seeds
@@ -29,6 +29,9 @@ OTHER_SEEDS: Final = 2
 
 FEW_TRIALS: Final = 4
 """First layouts tried on each node while finalists are compared."""
+
+ROUTED_AGAIN: Final = 3
+"""How many of the best finalists are routed with all trials."""
 
 
 class Chosen(NamedTuple):
@@ -73,31 +76,17 @@ def choose(
         InvalidValue: a cost model's price is none; for the clock, a link makes no entanglement.
     """
     segments = segments_of(program)
-    by_model = {name: priced_network(name, fabric) for name in objective.measures if name not in CLOCKED}
-    finalists: list[_Finalist] = []
-    routing = seeds.word(seed, "route")
+    contest = _Contest(fabric, network, objective, routing=seeds.word(seed, "route"))
 
     def enter(priced: Network, limit_s: float, other: int = 0) -> None:
-        placement = place(
-            program, segments, priced, seed=seed + other, homes=homes, time_limit_s=limit_s, partitioner=partitioner
+        contest.enter(
+            program,
+            place(
+                program, segments, priced, seed=seed + other, homes=homes, time_limit_s=limit_s, partitioner=partitioner
+            ),
         )
-        lowered = lower(program, network, placement.homes, placement.steps)
-        routed = route(lowered, fabric, seed=routing, trials=FEW_TRIALS)
-        measured = {name: cost_model(name).unit * price_of(placement.steps, net) for name, net in by_model.items()}
-        use: Mapping[tuple[str, str], float] = {}
-        if objective.clocked:
-            table = schedule(routed, fabric)
-            measured |= clocked_measures(table)
-            use = table.link_use
-        figures = LocalFigures(fabric, routed.node_of, routed.places)
-        loss = figures.loss(routed.circuit) if network.coupled else 0.0
-        finalists.append(_Finalist(measured, use, loss, Chosen(placement, lowered, routed)))
 
-    def winner() -> _Finalist:
-        losses = [each.local for each in finalists] if network.coupled else ()
-        return finalists[objective.best([each.measured for each in finalists], losses)]
-
-    searched = [net for net in by_model.values() if net.prices is not None]
+    searched = [net for net in contest.by_model.values() if net.prices is not None]
     others = OTHER_SEEDS if network.coupled else 0
     each_s = time_limit_s / (1 + others + len(searched) + (1 + CONGESTION_ROUNDS) * objective.clocked)
     enter(network, each_s)
@@ -112,9 +101,51 @@ def choose(
         enter(network_of(fabric, prices=fair), each_s)
         enter(network_of(fabric, prices=fair), 0)
         for _ in range(CONGESTION_ROUNDS):
-            enter(network_of(fabric, prices=_congested(fair, winner().use)), each_s)
-    best = winner().chosen
-    return best._replace(routed=route(best.lowered, fabric, seed=routing)) if network.coupled else best
+            enter(network_of(fabric, prices=_congested(fair, contest.best().use)), each_s)
+    if network.coupled:
+        contest.route_again()
+    return contest.best().chosen
+
+
+class _Contest:
+    """The finalists, and what the objective says of each."""
+
+    def __init__(self, fabric: Fabric, network: Network, objective: Objective, *, routing: int) -> None:
+        self.by_model = {name: priced_network(name, fabric) for name in objective.measures if name not in CLOCKED}
+        self._fabric, self._network, self._objective, self._routing = fabric, network, objective, routing
+        self._finalists: list[_Finalist] = []
+
+    def enter(self, program: Program, placement: Placement) -> None:
+        lowered = lower(program, self._network, placement.homes, placement.steps)
+        routed = route(lowered, self._fabric, seed=self._routing, trials=FEW_TRIALS)
+        self._judge(Chosen(placement, lowered, routed))
+
+    def _judge(self, chosen: Chosen) -> None:
+        routed = chosen.routed
+        steps = chosen.placement.steps
+        measured = {name: cost_model(name).unit * price_of(steps, net) for name, net in self.by_model.items()}
+        use: Mapping[tuple[str, str], float] = {}
+        if self._objective.clocked:
+            table = schedule(routed, self._fabric)
+            measured |= clocked_measures(table)
+            use = table.link_use
+        figures = LocalFigures(self._fabric, routed.node_of, routed.places)
+        loss = figures.loss(routed.circuit) if self._network.coupled else 0.0
+        self._finalists.append(_Finalist(measured, use, loss, chosen))
+
+    def best(self) -> _Finalist:
+        return self._finalists[self._best_of(self._finalists)]
+
+    def _best_of(self, finalists: Sequence[_Finalist]) -> int:
+        losses = [each.local for each in finalists] if self._network.coupled else ()
+        return self._objective.best([each.measured for each in finalists], losses)
+
+    def route_again(self) -> None:
+        """Enter the best finalists again, routed with all trials."""
+        left = list(self._finalists)
+        for _ in range(min(ROUTED_AGAIN, len(left))):
+            chosen = left.pop(self._best_of(left)).chosen
+            self._judge(chosen._replace(routed=route(chosen.lowered, self._fabric, seed=self._routing)))
 
 
 class _Finalist(NamedTuple):

@@ -113,8 +113,11 @@ def reasons(plan: Plan) -> tuple[str, ...]:
         share = f"{crossing / plan.ebits:.1f}".removesuffix(".0")
         each = "" if plan.ebits == 1 else f", {share} {'gate' if share == '1' else 'gates'} each"
         cost = f"{crossing} of {all_gates} {verb} between nodes; {counted(plan.ebits, 'e-bit')} {serve} {them}{each}."
+    swaps = sum(plan.swaps.values())
+    inside = (f"On the coupled qubits of {counted(len(plan.swaps), 'chip')} that takes {counted(swaps, 'SWAP')}.",)
     return (
         cost,
+        *(inside if plan.swaps else ()),
         f"Cheapest start: {plan.start}.",
         f"{plan.equivalent.capitalize()}: {MEANING[plan.equivalent]} ({plan.verification.detail}).",
         f"Seed {plan.seed} repeats this plan; it took {plan.seconds:.2f} s.",

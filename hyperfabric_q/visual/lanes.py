@@ -104,7 +104,8 @@ def _pairs(plan: Plan) -> list[Pair]:
             ends = frozenset(node[wire] for wire in wires)
             close(ends)
             held.update(ends)
-        elif name == "measure" and wires[0] in communicates:
+        elif name in {"measure", "swap"} and wires[0] in communicates:
+            # On a chip, a qubit that moved here leaves its communication qubit by a swap.
             held[node[wires[0]]] -= 1
         elif _two_qubit(instruction.operation):
             at = node[wires[0]]

@@ -101,3 +101,12 @@ def test_every_example_has_a_test_here():
         "oxford_two_module",
     }
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested
+
+
+def test_backends_with_couplings_are_routed_and_proved(tmp_path):
+    told = output_of(ROOT / "examples" / "coupled_backends.py", tmp_path)
+    assert told.count("proved") == 2
+    lost = [float(each) for each in re.findall(r"infidelity (\d\.\d+)", told)]
+    assert lost[1] <= lost[0]
+    assert "bell_pair" in told
+    assert "swap" not in told.splitlines()[-1]
