@@ -30,6 +30,7 @@ from hyperfabric_q.execution.fidelity import hellinger_fidelity
 from hyperfabric_q.execution.noise import Noise
 from hyperfabric_q.execution.sample import sample
 from hyperfabric_q.families import generate
+from hyperfabric_q.simulate import probabilities
 
 PAIR_FIDELITY = 0.97
 
@@ -181,20 +182,24 @@ def main() -> None:
         ours = figures.loss(plan.routed.circuit) + plan.ebits * minus_log(1 - PAIR_FIDELITY)
         program = plan.program.to_circuit()
         loss, out, owners, spots, crossings = by_sabre(program, fabric, options.seeds)
-        result = plan.run(options.shots, seed=1)
-        ideal = result.ideal
-        found = sample(
-            out,
-            node_of=owners,
-            places=spots,
-            fabric=fabric,
-            noise=Noise.FABRIC,
-            shots=options.shots,
-            seed=1,
-            reported=list(program.cregs),
+        ideal = probabilities(circuit)
+        routed = plan.routed
+        measured, theirs = (
+            hellinger_fidelity(
+                sample(
+                    each,
+                    node_of=nodes,
+                    places=wires,
+                    fabric=fabric,
+                    noise=Noise.FABRIC,
+                    shots=options.shots,
+                    seed=1,
+                    reported=list(program.cregs),
+                ).counts,
+                ideal,
+            ).value
+            for each, nodes, wires in ((routed.circuit, routed.node_of, routed.places), (out, owners, spots))
         )
-        measured = hellinger_fidelity(result.counts, ideal).value
-        theirs = hellinger_fidelity(found.counts, ideal).value
         row = {
             "circuit": f"{family} {qubits}",
             "qpus": len(fabric.nodes),
