@@ -50,7 +50,7 @@ class Prepared:
         for wire, row in self.marks:
             if row not in rows[wire]:
                 rows[wire].append(row)
-        graph = nx.Graph()
+        graph: Any = nx.Graph()
         graph.add_nodes_from((wire, place) for wire, starts in rows.items() for place in range(len(starts)))
         for row, wires, _ in operands(self.circuit):
             ends = [(wire, sum(start <= row for start in rows[wire]) - 1) for wire in wires]
