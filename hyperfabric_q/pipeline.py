@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -31,29 +31,67 @@ if TYPE_CHECKING:
     import cirq
     from qiskit import QuantumCircuit
 
+    from hyperfabric_q.distribution.by_cutting import CutPlacement
+
     Circuit: TypeAlias = QuantumCircuit | cirq.Circuit | str | os.PathLike[str]
 
 LONGEST_SEARCH_S: Final = 1e6
 
+CUTS: Final = ("gate_cut", "wire_cut")
+"""Ways to cross between nodes by shots instead of Bell pairs."""
+
 Homes: TypeAlias = Sequence[str] | Mapping[int, str]
+PairMethods: TypeAlias = Literal["auto"]
+CutKind: TypeAlias = Literal["gate_cut", "wire_cut"]
+CutMethods: TypeAlias = tuple[CutKind, ...] | list[CutKind]
 
 
+@overload
 def plan(
     circuit: Circuit,
     fabric: Fabric | str | os.PathLike[str],
     *,
+    methods: PairMethods = "auto",
     objective: Wanted = "ebits",
     homes: Homes | None = None,
     partitioner: str | None = None,
     time_limit_s: float = 5.0,
     verify: str = "auto",
     seed: int | None = None,
-) -> Plan:
+) -> Plan: ...
+
+
+@overload
+def plan(
+    circuit: Circuit,
+    fabric: Fabric | str | os.PathLike[str],
+    *,
+    methods: CutMethods,
+    time_limit_s: float = 5.0,
+    seed: int | None = None,
+) -> CutPlacement: ...
+
+
+def plan(
+    circuit: Circuit,
+    fabric: Fabric | str | os.PathLike[str],
+    *,
+    methods: PairMethods | CutMethods = "auto",
+    objective: Wanted = "ebits",
+    homes: Homes | None = None,
+    partitioner: str | None = None,
+    time_limit_s: float = 5.0,
+    verify: str = "auto",
+    seed: int | None = None,
+) -> Plan | CutPlacement:
     """Return a plan that runs ``circuit`` on the QPU nodes of ``fabric``, counted by replay and verified.
 
     Args:
         circuit: a Qiskit or Cirq circuit, OpenQASM text, or the path of a circuit file.
         fabric: the nodes and links, or the path of a fabric file.
+        methods: how nodes are crossed: "auto" by Bell pairs; ("gate_cut",), ("wire_cut",) or both by cutting, which
+            needs no link and takes shots instead, and returns a ``CutPlacement``. The other options but the time limit
+            and the seed are for Bell pairs.
         objective: what to choose by: "ebits", "fidelity", "makespan" or the name of a cost model; weights, such as
             {"fidelity": 1.0, "makespan": 0.2}; or a sequence, the later for what is equal by the earlier. For fidelity
             and makespan finalists are put on the clock of the fabric.
@@ -68,7 +106,8 @@ def plan(
 
     Raises:
         InputError: the circuit, the homes or an option is wrong; ``CircuitRejected`` for a file that cannot be read.
-        Infeasible: the nodes are too small, or no quantum link joins nodes that must share a gate.
+        Infeasible: the nodes are too small, no quantum link joins nodes that must share a gate, or no cuts make parts
+            fit.
         VerificationFailed: our bug: the emitted circuit is not the circuit that was given.
     """
     began = time.perf_counter()
@@ -76,6 +115,14 @@ def plan(
     goal = objective_of(objective)
     fabric = _fabric(fabric)
     circuit = accept(circuit)
+    limit_s = fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s")
+    if (cuts := _cuts(methods)) is not None:
+        from hyperfabric_q.distribution.by_cutting import place_by_cutting  # noqa: PLC0415 - loaded for cuts only
+
+        if homes is not None or partitioner is not None or str(goal) != "ebits":
+            rule = "homes, partitioner and objective are for plans with Bell pairs; cuts take the least overhead"
+            raise InvalidValue(field="methods", value=methods, rule=rule)
+        return place_by_cutting(circuit, fabric, methods=cuts, time_limit_s=limit_s, seed=seed)
     program = rebase(circuit)
     network = _network(fabric, program.qubits)
     chosen = choose(
@@ -85,7 +132,7 @@ def plan(
         objective=goal,
         seed=seed,
         homes=_pinned(homes, program.qubits, network),
-        time_limit_s=fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s"),
+        time_limit_s=limit_s,
         partitioner=partitioner,
     )
     return _finished(circuit, fabric, program, network, chosen, str(goal), verify, seed, began)
@@ -165,6 +212,16 @@ def _finished(
         seconds=time.perf_counter() - began,
         seed=seed,
     )
+
+
+def _cuts(methods: object) -> tuple[str, ...] | None:
+    """The kinds of cuts asked for; None for Bell pairs."""
+    if methods == "auto":
+        return None
+    if isinstance(methods, Sequence) and not isinstance(methods, str) and methods and set(methods) <= set(CUTS):
+        return tuple(dict.fromkeys(methods))
+    rule = f"it is 'auto', which takes Bell pairs, or one or both of {', '.join(map(repr, CUTS))}, and no mixture"
+    raise InvalidValue(field="methods", value=methods, rule=rule)
 
 
 def _fabric(given: object) -> Fabric:

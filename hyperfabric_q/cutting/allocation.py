@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperfabric_q.cutting.contract import Network
 from hyperfabric_q.cutting.decomposition import Real
@@ -21,12 +22,16 @@ from hyperfabric_q.cutting.estimates import Reading, evaluate
 from hyperfabric_q.cutting.fragments import CutCircuit
 from hyperfabric_q.cutting.observables import Ints, Measured, measure
 from hyperfabric_q.cutting.sampling import Laws, Tally, added
-from hyperfabric_q.errors import HyperFabricWarning, InvalidValue, OverheadTooHigh
+from hyperfabric_q.errors import HyperFabricWarning, InvalidValue, OverheadTooHigh, SimulationRefused
 from hyperfabric_q.estimate import Estimate
 from hyperfabric_q.seeds import resolve, stream
 
 Key: TypeAlias = tuple[int, int]
+Mask: TypeAlias = NDArray[np.bool_]
 Allocation: TypeAlias = Literal["uniform", "neyman"]
+
+MOST_VARIANTS = 20_000_000
+"""Variants of one fragment in one basis that are listed at all."""
 
 PILOT = 0.15
 LEAST = 8
@@ -97,6 +102,8 @@ def estimate(
     seed = resolve(seed)
     measured = measure(cut, observables, wires=wires)
     network = Network.of(cut)
+    if precision is not None:
+        _check_reach(cut, measured, precision, max_shots)
     laws = Laws(cut, measured) if laws is None else laws
     bench = _Bench(cut, network, measured, laws, stream(seed, "cutting", "shots"))
     if per_variant is not None:
@@ -119,18 +126,39 @@ def estimate(
     )
 
 
-def needed_variants(cut: CutCircuit, keys: Iterable[Key]) -> dict[Key, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Return which variants any term with a weight needs, per (fragment, group); shape (variants,)."""
+def needed_variants(cut: CutCircuit, keys: Iterable[Key]) -> dict[Key, Mask]:
+    """Return which variants any term with a weight needs, per (fragment, group); shape (variants,).
+
+    Raises:
+        SimulationRefused: a fragment has too many variants to list.
+    """
     found = {}
     for fragment, group in keys:
+        listed = cut.fragments[fragment].variants
+        if listed > MOST_VARIANTS:
+            raise SimulationRefused(
+                asked=f"the circuits of fragment {fragment}, with {len(cut.fragments[fragment].markers)} ends of cuts",
+                found=f"there are {listed:,} of them for each basis, at most {MOST_VARIANTS:,} are handled",
+                remedy="Use wider QPUs, or cut elsewhere, so that fewer cuts meet in one part.",
+            )
         mask = np.ones(1, dtype=bool)
-        for marker, side in zip(cut.fragments[fragment].markers, cut.fragments[fragment].sides, strict=True):
-            weights = cut.cuts[marker.cut].decomposition.weights
-            used = (weights != 0).any(axis=1 - marker.side)
-            own = (np.abs(side.reading).sum(axis=2)[used] > 0).any(axis=0)
+        for own in _used_settings(cut, fragment):
             mask = (mask[:, None] & own[None, :]).reshape(-1)
         found[fragment, group] = mask
     return found
+
+
+def count_variants(cut: CutCircuit, keys: Iterable[Key]) -> int:
+    """Return how many variants ``needed_variants`` would list, without listing them."""
+    return sum(math.prod(int(own.sum()) for own in _used_settings(cut, fragment)) for fragment, _ in keys)
+
+
+def _used_settings(cut: CutCircuit, fragment: int) -> Iterator[Mask]:
+    """Yield for each end of a cut in a fragment which of its settings a term with a weight needs."""
+    for marker, side in zip(cut.fragments[fragment].markers, cut.fragments[fragment].sides, strict=True):
+        weights = cut.cuts[marker.cut].decomposition.weights
+        used = (weights != 0).any(axis=1 - marker.side)
+        yield (np.abs(side.reading).sum(axis=2)[used] > 0).any(axis=0)
 
 
 class _Bench:
@@ -182,10 +210,6 @@ class _Bench:
 
     def reach(self, precision: float, allowed: int) -> list[Tally]:
         """Add shots until every standard error is below ``precision``."""
-        if not (math.isfinite(precision) and precision > 0):
-            raise InvalidValue(field="precision", value=precision, rule="a precision is a positive number")
-        if self.count * LEAST > allowed:
-            self.refuse(precision, float(self.count * LEAST), allowed)
         tallies = self.pilot(max(int(self.count * LEAST / PILOT), min(20_000, allowed)))
         for _ in range(ROUNDS):
             reading = evaluate(self.network, self.measured, tallies)
@@ -235,14 +259,28 @@ class _Bench:
             total += (reading.spending[key][:, used] / own[used]).sum(axis=1)
         return total
 
-    def refuse(self, precision: float, needed: float, allowed: int) -> None:
-        raise OverheadTooHigh(
-            gamma=self.cut.gamma,
-            precision=precision,
-            needed=needed,
-            allowed=allowed,
-            options="Cutting gates of one moment jointly, or cutting wires with classical messages, lowers gamma.",
-        )
+    def refuse(self, precision: float, needed: float, allowed: int) -> NoReturn:
+        _refuse(self.cut, precision, needed, allowed)
+
+
+def _check_reach(cut: CutCircuit, measured: Measured, precision: float, allowed: int) -> None:
+    """Refuse a precision whose circuits alone, run a few times each, exceed what is allowed."""
+    if not (math.isfinite(precision) and precision > 0):
+        raise InvalidValue(field="precision", value=precision, rule="a precision is a positive number")
+    keys = [(number, group) for number, own in enumerate(measured.strings) for group in range(len(own.bases))]
+    least = count_variants(cut, keys) * LEAST
+    if least > allowed:
+        _refuse(cut, precision, float(least), allowed)
+
+
+def _refuse(cut: CutCircuit, precision: float, needed: float, allowed: int) -> NoReturn:
+    raise OverheadTooHigh(
+        gamma=cut.gamma,
+        precision=precision,
+        needed=needed,
+        allowed=allowed,
+        options="Cutting gates of one moment jointly, or cutting wires with classical messages, lowers gamma.",
+    )
 
 
 def _whole(field: str, value: int, least: int) -> int:
