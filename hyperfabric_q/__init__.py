@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hyperfabric_q import entanglement, errors, families, interfaces
+    from hyperfabric_q.cutting.plan import cut
     from hyperfabric_q.distribution.assignments import read_disqco, read_pytket_dqc
     from hyperfabric_q.distribution.plan import Plan
     from hyperfabric_q.distribution.written import EPR, as_written
@@ -85,6 +86,7 @@ __all__ = [
     "VirtualTensor",
     "ZoneType",
     "as_written",
+    "cut",
     "entanglement",
     "errors",
     "evaluate",
@@ -121,6 +123,7 @@ _HOME = {
     "VirtualTensor": "traffic.payload:VirtualTensor",
     "ZoneType": "fabric:ZoneType",
     "as_written": "distribution.written:as_written",
+    "cut": "cutting.plan:cut",
     "entanglement": "entanglement:",
     "errors": "errors:",
     "evaluate": "pipeline:evaluate",

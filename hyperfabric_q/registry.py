@@ -74,6 +74,9 @@ class Registry(Generic[Member]):
 
 
 LATE: Final[dict[str, str]] = {
+    "cut.draw": "hyperfabric_q.visual.cuts:draw_cut",
+    "cut.html": "hyperfabric_q.visual.cuts:cut_html",
+    "cut_placement.run": "hyperfabric_q.execution.run_cut:run_cut",
     "protocol.plan": "hyperfabric_q.pipeline:plan",
     "plan.run": "hyperfabric_q.execution.run:run",
     "plan.draw": "hyperfabric_q.visual.text:draw_plan",

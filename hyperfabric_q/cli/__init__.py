@@ -1,4 +1,4 @@
-"""The command line: ``hyperfabric-q plan``, ``run``, ``entangle`` and ``doctor``.
+"""The command line: ``hyperfabric-q plan``, ``run``, ``cut``, ``entangle`` and ``doctor``.
 
 Results go to stdout and everything else to stderr, so that a pipe holds nothing but the result.
 Exit codes: 0 done, 1 a failed check or a crash, 2 wrong input, 3 no solution or too large to simulate,
@@ -465,6 +465,8 @@ def _with_line(fault: HyperFabricError, file: Path | None) -> HyperFabricError:
 
 # --------------------------------------------------------------------------------------------------- groups of verbs
 
-from hyperfabric_q.cli.entangle import app as _entangle  # noqa: E402 - needs everything above
+from hyperfabric_q.cli.cut import cut_command  # noqa: E402 - needs everything above
+from hyperfabric_q.cli.entangle import app as _entangle  # noqa: E402
 
+app.command("cut")(cut_command)
 app.add_typer(_entangle)

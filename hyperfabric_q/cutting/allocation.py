@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,18 @@ ALLOWED = 100_000_000
 ROUNDS = 24
 GROWTH = 4
 MARGIN = 3
+
+
+class Source(Protocol):
+    """What gives counts: ``Laws`` by simulation, or devices."""
+
+    def keys(self) -> list[Key]:
+        """Return every (fragment, group) that has something to measure."""
+        ...
+
+    def draw(self, shots: Mapping[Key, Ints], rng: np.random.Generator) -> list[Tally]:
+        """Return counts of as many shots of each variant."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,7 +85,7 @@ def estimate(
     max_shots: int = ALLOWED,
     seed: int | None = None,
     wires: Sequence[int] | None = None,
-    laws: Laws | None = None,
+    laws: Source | None = None,
 ) -> Estimated:
     """Return the observables' estimates from simulated shots.
 
@@ -87,7 +99,7 @@ def estimate(
         max_shots: what ``precision`` may cost.
         seed: of the draws.
         wires: the wire that holds each qubit at the end (``Prepared.wires``).
-        laws: of these fragments and observables, if they are known.
+        laws: where counts come from; by default the exact laws of these fragments and observables.
 
     Raises:
         InvalidValue: not exactly one of shots, per_variant and precision; too few shots.
@@ -115,7 +127,7 @@ def estimate(
         assert precision is not None  # noqa: S101 - one of the three is given
         tallies = bench.reach(precision, max_shots)
     reading = evaluate(network, measured, tallies)
-    _warn_if_blind(reading, measured)
+    warn_if_blind(reading, measured)
     return Estimated(
         estimates=reading.estimates(),
         reading=reading,
@@ -165,7 +177,7 @@ class _Bench:
     """The variants of one problem, and draws from them."""
 
     def __init__(
-        self, cut: CutCircuit, network: Network, measured: Measured, laws: Laws, rng: np.random.Generator
+        self, cut: CutCircuit, network: Network, measured: Measured, laws: Source, rng: np.random.Generator
     ) -> None:
         self.cut, self.network, self.measured, self.laws, self.rng = cut, network, measured, laws, rng
         self.needed = {key: mask.astype(float) for key, mask in needed_variants(cut, laws.keys()).items()}
@@ -279,7 +291,7 @@ def _refuse(cut: CutCircuit, precision: float, needed: float, allowed: int) -> N
         precision=precision,
         needed=needed,
         allowed=allowed,
-        options="Cutting gates of one moment jointly, or cutting wires with classical messages, lowers gamma.",
+        options="Bell pairs between the QPUs take e-bits instead of shots.",
     )
 
 
@@ -291,8 +303,8 @@ def _whole(field: str, value: int, least: int) -> int:
     return int(value)
 
 
-def _warn_if_blind(reading: Reading, measured: Measured) -> None:
-    """Warn where the error bar is wider than all values that the observable can take."""
+def warn_if_blind(reading: Reading, measured: Measured) -> None:
+    """Warn where an error bar is wider than all values that the observable can take."""
     reach = np.bincount(measured.observable, weights=np.abs(measured.coefficient), minlength=measured.count)
     blind = np.flatnonzero((reading.stderr > reach) & (reach > 0))
     if len(blind):

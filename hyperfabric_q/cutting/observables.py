@@ -81,7 +81,10 @@ def read_observables(observables: Any, qubits: int) -> list[SparsePauliOp]:
     Raises:
         InvalidValue: another kind of value, another number of qubits, coefficients that are not real.
     """
-    given: Iterable[Any] = [observables] if isinstance(observables, SparsePauliOp | Pauli | str) else observables
+    given: Any = [observables] if isinstance(observables, SparsePauliOp | Pauli | str) else observables
+    if not isinstance(given, Iterable):
+        rule = "it is a SparsePauliOp, Pauli or label, or several of them"
+        raise InvalidValue(field="observables", value=observables, rule=rule)
     read = []
     for position, each in enumerate(given):
         try:

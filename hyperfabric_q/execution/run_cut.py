@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.primitives import BitArray, DataBin, PubResult
+from qiskit.primitives import BitArray, DataBin, SamplerPubResult
 
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.execution.run_noise import RunNoise
@@ -40,10 +40,10 @@ class NodeSampler:
     circuits: int = field(default=0)
 
     def run(self, pubs: Iterable[tuple[QuantumCircuit, None, int]]) -> NodeJob:
-        """Return a job with one ``PubResult`` per (circuit, None, shots); each circuit is run at once."""
+        """Return a job with one ``SamplerPubResult`` per (circuit, None, shots); each circuit is run at once."""
         return NodeJob([self._run(circuit, shots) for circuit, _, shots in pubs])
 
-    def _run(self, circuit: QuantumCircuit, shots: int) -> PubResult:
+    def _run(self, circuit: QuantumCircuit, shots: int) -> SamplerPubResult:
         self.circuits += 1
         found = sample(
             circuit,
@@ -55,16 +55,16 @@ class NodeSampler:
             reported=circuit.cregs,
         )
         parts = {register.name: register.size for register in circuit.cregs}
-        return PubResult(DataBin(**_bit_arrays(found.counts, parts)))
+        return SamplerPubResult(DataBin(**_bit_arrays(found.counts, parts)))
 
 
 @dataclass(frozen=True, slots=True)
 class NodeJob:
     """What ``NodeSampler.run`` returns: done when it is made."""
 
-    results: list[PubResult]
+    results: list[SamplerPubResult]
 
-    def result(self) -> list[PubResult]:
+    def result(self) -> list[SamplerPubResult]:
         """Return one result per circuit."""
         return self.results
 

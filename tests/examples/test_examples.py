@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = {"main_job": ("--shots", "100")}
+QUICK = {"main_job": ("--shots", "100"), "cut_qaoa_ring": ("--shots", "20000")}
 
 
 def output_of(script, folder, *options):
@@ -90,8 +90,19 @@ def test_oxford_is_predicted_from_its_gate(tmp_path):
     assert {"depolarising", "dephasing"} <= set(re.findall(r"[a-z]+", told))
 
 
+def test_a_cut_ring_is_worth_what_theory_says(tmp_path):
+    told = output_of(ROOT / "examples" / "cut_qaoa_ring.py", tmp_path)
+    assert "ring_36: 36 qubits in 3 parts, 3 gate cuts, 0 wire cuts" in told
+    assert "proven least" in told
+    assert float(re.search(r"72 observables exactly: at most (\S+) from theory", told)[1]) < 1e-10
+    assert int(re.search(r"(\d+) of 72 within two standard errors", told)[1]) >= 62
+    assert re.search(r"\(10,000 shots of \d+ circuits, gamma", told)
+
+
 def test_every_example_has_a_test_here():
     tested = {
+        "coupled_backends",
+        "cut_qaoa_ring",
         "main_job",
         "bring_your_own_circuit",
         "live_protocol",
