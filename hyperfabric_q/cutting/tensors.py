@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -70,6 +71,9 @@ class Layout:
     def outcomes(self) -> int:
         """Return the number of outcomes of a variant."""
         return self.signs * math.prod(self.told_apart) * self.codes << self.outputs
+
+
+Values = TypeVar("Values", Real, Complex)
 
 
 def exact_tensor(branches: Branches, sides: tuple[Side, ...], x: Ints, z: Ints) -> Real:
@@ -147,7 +151,7 @@ def _laws(states: Complex, layout: Layout, settings: list[Ints], codes: Ints | N
     maps = []
     for axis, (side, own) in enumerate(zip(layout.sides, settings, strict=True)):
         used = np.unique(side.settings[own][side.settings[own] >= 0])
-        amplitudes = np.moveaxis(np.tensordot(amplitudes, side.kraus[used], axes=([1 + axis], [1])), -1, 1 + axis)
+        amplitudes = _along(amplitudes, 1 + axis, side.kraus[used])
         maps.append(_outcome_maps(side, own, used))
     weights = amplitudes.real**2 + amplitudes.imag**2
     if codes is None:
@@ -158,11 +162,18 @@ def _laws(states: Complex, layout: Layout, settings: list[Ints], codes: Ints | N
     if layout.signs == 2:
         law = np.concatenate([law, np.zeros_like(law)])
     for axis, (side, (plus, minus)) in enumerate(zip(layout.sides, maps, strict=True)):
-        moved = np.moveaxis(np.tensordot(law, plus, axes=([2 + axis], [1])), -1, 2 + axis)
+        moved = _along(law, 2 + axis, plus)
         if side.signed and minus.any():
-            moved = moved + np.moveaxis(np.tensordot(law[::-1], minus, axes=([2 + axis], [1])), -1, 2 + axis)
+            moved += _along(law[::-1], 2 + axis, minus)
         law = moved
     return _flattened(law, layout, [len(own) for own in settings])
+
+
+def _along(array: Values, axis: int, matrix: Values) -> Values:
+    """Multiply one axis by a matrix (new, old), in place of the axis: much faster than ``tensordot`` on small axes."""
+    shape = array.shape
+    product = matrix @ array.reshape(math.prod(shape[:axis]), shape[axis], -1)
+    return product.reshape(*shape[:axis], len(matrix), *shape[axis + 1 :])
 
 
 def _outcome_maps(side: Side, settings: Ints, used: Ints) -> tuple[Real, Real]:
