@@ -53,6 +53,7 @@ TRACEBACK: Final = "HYPERFABRIC_Q_TRACEBACK"
 Network = StrEnum("Network", "full line ring star grid")
 Verify = StrEnum("Verify", "auto proved skeleton sampled skipped")
 Noise = StrEnum("Noise", "fabric links none")
+Method = StrEnum("Method", "auto dynamic channel clifford mps exact")
 
 
 # ------------------------------------------------------------------------------------------------------------ options
@@ -92,6 +93,7 @@ Objective = Annotated[
 Output = Annotated[Path | None, _output("--output", "Write the emitted circuit: OpenQASM 3 (.qasm) or QPY (.qpy).")]
 Json = Annotated[bool, _output("--json", "One JSON object on stdout, nothing else.")]
 Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How often the circuit is run.")]
+MethodOf = Annotated[Method, typer.Option(help="How to simulate; auto takes what is exact and quick.")]
 NoiseOf = Annotated[Noise, typer.Option(help="Imperfect pairs, gates and readout; imperfect pairs only; or nothing.")]
 Compare = Annotated[
     bool | None,
@@ -186,6 +188,7 @@ def run_command(
     pair_fidelity: PairFidelity = None,
     shots: Shots = 4096,
     noise: NoiseOf = Noise.fabric,
+    method: MethodOf = Method.auto,
     objective: Objective = "ebits",
     verify: VerifyHow = Verify.auto,
     seed: Seed = None,
@@ -202,7 +205,7 @@ def run_command(
         if not as_json:
             typer.echo(plan.draw() + "\n")
         with _simulating(f"running {shots} shots"):
-            result = plan.run(shots, noise=noise.value, seed=plan.seed)
+            result = plan.run(shots, noise=noise.value, method=method.value, seed=plan.seed)
         comparison = _comparison(result, compare, as_json=as_json)
         if as_json:
             _print_json(_run_dict(result, comparison))
@@ -361,7 +364,7 @@ def _run_dict(result: Result, comparison: Comparison | None) -> dict[str, Any]:
 def _run_text(result: Result, comparison: Comparison | None) -> str:
     if comparison is None:
         return str(result)
-    origin = f"seed {result.seed}; Aer {result.method}, {result.wires} wires, {result.seconds:.1f} s"
+    origin = f"seed {result.seed}; {result.method} ({result.simulator}), {result.wires} wires, {result.seconds:.1f} s"
     return f"{comparison}\n{origin}"
 
 

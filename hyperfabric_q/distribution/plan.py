@@ -146,9 +146,28 @@ class Plan:
             raise UnknownName(kind="QPU node", name=str(node_id), known=tuple(self.capacity))
         return tuple(qubit for qubit, home in enumerate(self.homes) if home == node_id)
 
-    def run(self, shots: int = 4096, *, noise: str = "fabric", seed: int | None = None) -> Any:
-        """Return the ``Result`` of running the emitted circuit on Aer; see ``hyperfabric_q.execution.run``."""
-        return late("plan.run")(self, shots=shots, noise=noise, seed=seed)
+    def run(
+        self,
+        shots: int = 4096,
+        *,
+        method: str = "auto",
+        noise: str = "fabric",
+        timelines: str | int = "auto",
+        observables: Any = None,
+        precision: float | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Return the ``Result`` of running the emitted circuit; see ``hyperfabric_q.execution.run``."""
+        return late("plan.run")(
+            self,
+            shots=shots,
+            method=method,
+            noise=noise,
+            timelines=timelines,
+            observables=observables,
+            precision=precision,
+            seed=seed,
+        )
 
     def to_cirq(self) -> Any:
         """Return the emitted circuit as a ``cirq.Circuit``, measurement, feed-forward and tagged Bell pairs included.

@@ -65,11 +65,49 @@ def run_counts(
     return counts
 
 
+def exact_chances(circuit: QuantumCircuit) -> dict[int, float]:
+    """Return the probability of each value of the classical bits, bits that are not measured being 0.
+
+    Args:
+        circuit: measures at its end only, into different bits; in instructions of Aer's density-matrix method.
+
+    Raises:
+        SimulationRefused: Aer has not enough memory.
+        InternalError: Aer fails for any other reason.
+    """
+    index = {bit: place for place, bit in enumerate(circuit.clbits)}
+    wire = {qubit: place for place, qubit in enumerate(circuit.qubits)}
+    unmeasured = circuit.copy_empty_like()
+    bit_of: dict[int, int] = {}
+    for step in circuit.data:
+        if step.operation.name == "measure":
+            bit_of[wire[step.qubits[0]]] = index[step.clbits[0]]
+        else:
+            unmeasured.append(step)
+    if not bit_of:
+        return {0: 1.0}
+    unmeasured.save_probabilities(list(bit_of))
+    simulator = AerSimulator(method="density_matrix", max_parallel_threads=1)
+    job = simulator.run(unmeasured, shots=1, seed_simulator=1)
+    chances: dict[int, float] = {}
+    _check(job.result(), circuit, "density_matrix", 1)
+    for outcome, chance in enumerate(job.result().data(0)["probabilities"]):
+        if chance > 0:
+            value = sum((outcome >> place & 1) << bit for place, bit in enumerate(bit_of.values()))
+            chances[value] = chances.get(value, 0.0) + float(chance)
+    return chances
+
+
 def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _counts(result: Any, circuit: QuantumCircuit, method: str, seed: int) -> dict[int, int]:
+    _check(result, circuit, method, seed)
+    return {int(key, 16): int(hits) for key, hits in result.data(0)["counts"].items()}
+
+
+def _check(result: Any, circuit: QuantumCircuit, method: str, seed: int) -> None:
     # Aer reports a failure in the result instead of raising it.
     if not result.success:
         if "memory" in str(result.status).lower():
@@ -79,4 +117,3 @@ def _counts(result: Any, circuit: QuantumCircuit, method: str, seed: int) -> dic
                 remedy="Use fewer qubits, or a machine with more memory.",
             )
         raise InternalError(what=f"Aer's {method} method failed: {result.status}", seed=seed)
-    return {int(key, 16): int(hits) for key, hits in result.data(0)["counts"].items()}

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from hyperfabric_q.errors import SimulationRefused
+from hyperfabric_q.errors import InvalidValue, SimulationRefused
 from hyperfabric_q.estimate import proportion
+from hyperfabric_q.execution.clusters import fidelity_over
 from hyperfabric_q.execution.fidelity import Fidelity, hellinger_fidelity
-from hyperfabric_q.execution.noise import Noise
-from hyperfabric_q.execution.result import WIDEST_IDEAL, Result, measures
+from hyperfabric_q.execution.measured import measures
+from hyperfabric_q.execution.noise import Noise, fresh_errors
+from hyperfabric_q.execution.result import WIDEST_IDEAL, Result
 from hyperfabric_q.execution.sample import sample, with_final_measurements
 from hyperfabric_q.registry import late
 from hyperfabric_q.seeds import word
@@ -108,9 +110,13 @@ def compare(result: Result) -> Comparison:
     """Return a run beside the ideal distribution and beside the undistributed circuit, which is run now.
 
     Raises:
+        InvalidValue: the run has no counts.
         SimulationRefused: the ideal distribution is too large to compute.
     """
     plan = result.plan
+    if not result.counts:
+        rule = "only counts stand beside an ideal distribution, and this run has estimates of observables"
+        raise InvalidValue(field="result", value=result, rule=rule)
     if result.ideal is None:
         raise SimulationRefused(
             asked="comparing with the ideal distribution",
@@ -127,7 +133,7 @@ def compare(result: Result) -> Comparison:
         circuit,
         node_of=plan.homes,
         fabric=plan.fabric,
-        noise=Noise(result.noise),
+        noise=fresh_errors(circuit, plan.homes, plan.fabric, Noise(result.noise)),
         shots=result.shots,
         seed=seed,
         reported=reported,
@@ -136,7 +142,7 @@ def compare(result: Result) -> Comparison:
         ideal=result.ideal,
         distributed=result.counts,
         undistributed=undistributed,
-        distributed_fidelity=hellinger_fidelity(result.counts, result.ideal, seed=result.seed),
+        distributed_fidelity=fidelity_over(result.counts, result.clusters, result.ideal, seed=result.seed),
         undistributed_fidelity=hellinger_fidelity(undistributed, result.ideal, seed=seed),
         shots=result.shots,
         noise=result.noise,

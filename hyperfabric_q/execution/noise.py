@@ -10,29 +10,36 @@ Conventions (a figure that a node does not state counts as no error):
   They become depolarising channels rho -> (1 - lam) rho + lam I/d with lam = r d / (d - 1), d = 2 or 4 (Nielsen 2002).
 * ``readout_error`` is the chance to read the other bit. Where the measured qubit is not used again before a reset,
   that is a bit flip just before the measurement; elsewhere Aer's ``ReadoutError`` flips the bit and leaves the qubit.
-* A link's pairs are Bell-diagonal with weights (pI, pX, pY, pZ) over (Phi+, Psi+, Psi-, Phi-): a Pauli error on the
-  half of the second wire. The link's fidelity is that of the finished pair, so the two gates that stand for its
+* Pairs are Bell-diagonal with weights (pI, pX, pY, pZ) over (Phi+, Psi+, Psi-, Phi-), those of ``RunNoise``: a Pauli
+  error on the half of the second wire. They are those of the finished pair, so the two gates that stand for its
   generation are exact.
+* A qubit that waits relaxes to |0> with T1 and loses coherence with T2: Aer's thermal relaxation, before the
+  instruction that ends the wait. With T2 <= T1 that is a mixture of identity, Z and reset; else it has Kraus operators.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
+import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, IfElseOp, Instruction, Qubit
-from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error, pauli_error
+from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error, pauli_error, thermal_relaxation_error
 
 from hyperfabric_q.distribution.local_figures import LocalFigures
 from hyperfabric_q.errors import InternalError, InvalidValue
+from hyperfabric_q.execution.run_noise import Idle, RunNoise
 from hyperfabric_q.fabric import Fabric
 
 PAIR: Final = "bell_pair"
 CHANNEL: Final = "quantum_channel"
 """The name Aer gives to an error that stands in a circuit."""
+KRAUS: Final = "kraus_error"
+"""Label of an error that is no mixture of Clifford operations and resets."""
 
 _EXACT: Final = frozenset({PAIR, CHANNEL, "barrier", "reset", "measure"})
 
@@ -41,9 +48,9 @@ class Noise(Enum):
     """Which errors a run carries."""
 
     FABRIC = "fabric"
-    """Imperfect pairs, local gates and readout."""
+    """Pairs as old as they are when used, waiting qubits, local gates and readout."""
     LINKS = "links"
-    """Imperfect pairs only: everything inside a node is exact."""
+    """Imperfect pairs only, fresh from their links: everything inside a node is exact and no time passes."""
     NONE = "none"
     """No error at all."""
 
@@ -64,31 +71,65 @@ def depolarising_parameter(infidelity: float, *, qubits: int) -> float:
     return infidelity * d / (d - 1)
 
 
-def with_pair_noise(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric) -> QuantumCircuit:
-    """Return the circuit with the Pauli error of its link after every ``bell_pair``, on the second wire.
+def fresh_errors(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric, kind: Noise) -> RunNoise:
+    """Return errors in which no time passes: each pair of a circuit in the state of its link; O(instructions).
 
     Args:
-        circuit: an emitted circuit.
+        circuit: any circuit.
         node_of: the node of each of its wires.
         fabric: owner of the links.
+        kind: "links" has no local errors, "none" no errors at all.
 
     Raises:
         InternalError: a pair stands between nodes that no quantum link joins.
     """
+    rows: list[tuple[float, ...]] = []
     index = {wire: position for position, wire in enumerate(circuit.qubits)}
+    for instruction in circuit.data:
+        if instruction.operation.name == PAIR:
+            a, b = (node_of[index[wire]] for wire in instruction.qubits)
+            link = fabric.link(a, b)
+            if link is None or link.pair_weights is None:
+                raise InternalError(
+                    what=f"the emitted circuit makes a Bell pair between {a!r} and {b!r}, which share no link"
+                )
+            rows.append((1.0, 0.0, 0.0, 0.0) if kind is Noise.NONE else link.pair_weights)
+    return RunNoise(pair_weights=np.array(rows).reshape(-1, 4), idles=(), local=kind is Noise.FABRIC)
 
-    def after(instruction: CircuitInstruction) -> Instruction | None:
-        if instruction.operation.name != PAIR:
-            return None
-        a, b = (node_of[index[wire]] for wire in instruction.qubits)
-        link = fabric.link(a, b)
-        if link is None or link.pair_weights is None:
-            raise InternalError(
-                what=f"the emitted circuit makes a Bell pair between {a!r} and {b!r}, which share no link"
-            )
-        return _pauli(link.pair_weights)
 
-    return _with_errors(circuit, after=after)
+def with_pair_noise(circuit: QuantumCircuit, node_of: Sequence[str], fabric: Fabric) -> QuantumCircuit:
+    """Return the circuit with the Pauli error of its link after every ``bell_pair``; arguments as ``fresh_errors``."""
+    return with_run_noise(circuit, fresh_errors(circuit, node_of, fabric, Noise.LINKS))
+
+
+def with_run_noise(circuit: QuantumCircuit, noise: RunNoise) -> QuantumCircuit:
+    """Return the circuit with every pair's error right after it, and waits before the instruction that they end at.
+
+    Args:
+        circuit: an emitted circuit, or one that goes on where the emitted one ends: final waits come before that.
+        noise: the state of each pair and the waits; what it says of local errors is not done here.
+    """
+    noisy = circuit.copy_empty_like()
+    waits, pairs = list(noise.idles), iter(noise.pair_weights.tolist())
+    due = 0
+    for position, instruction in enumerate(circuit.data):
+        while due < len(waits) and waits[due].before <= position:
+            _append_wait(noisy, waits[due])
+            due += 1
+        noisy.append(instruction)
+        if instruction.operation.name == PAIR:
+            error = _pauli(tuple(next(pairs)))
+            if error is not None:
+                noisy.append(error, instruction.qubits[1:], copy=False)
+    for wait in waits[due:]:
+        _append_wait(noisy, wait)
+    return noisy
+
+
+def _append_wait(circuit: QuantumCircuit, wait: Idle) -> None:
+    error = relaxation(wait.duration_s, wait.t1_s, wait.t2_s)
+    if error is not None:
+        circuit.append(error, [circuit.qubits[wait.wire]], copy=False)
 
 
 def with_local_noise(
@@ -198,11 +239,33 @@ def _with_errors_inside(instruction: CircuitInstruction, after: Error) -> IfElse
     return instruction.operation.replace_blocks([within(body) for body in instruction.operation.blocks])
 
 
-@cache
-def _pauli(weights: tuple[float, float, float, float]) -> Instruction | None:
-    if weights[0] == 1:
+@lru_cache(maxsize=4096)
+def _pauli(weights: tuple[float, ...]) -> Instruction | None:
+    if weights[0] >= 1:
         return None
     return pauli_error(list(zip("IXYZ", weights, strict=True))).to_instruction()
+
+
+def relaxation(duration_s: float, t1_s: float, t2_s: float) -> Instruction | None:
+    """Return what waiting does to a qubit, exactly; None where it does nothing.
+
+    Args:
+        duration_s: how long.
+        t1_s: relaxation to |0>; ``inf`` = none.
+        t2_s: loss of coherence, at most 2 T1; ``inf`` = none.
+    """
+    if duration_s <= 0 or (math.isinf(t1_s) and math.isinf(t2_s)):
+        return None
+    return _relaxation(duration_s, t1_s, min(t2_s, 2 * t1_s))
+
+
+@lru_cache(maxsize=4096)
+def _relaxation(duration_s: float, t1_s: float, t2_s: float) -> Instruction:
+    error = thermal_relaxation_error(t1_s, t2_s, duration_s)
+    instruction = error.to_instruction()
+    if t2_s > t1_s:
+        instruction.label = KRAUS
+    return instruction
 
 
 @cache

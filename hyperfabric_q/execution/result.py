@@ -2,66 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from qiskit.primitives import BitArray, DataBin
 
-from hyperfabric_q.distribution.program import Kind, Program
 from hyperfabric_q.errors import InvalidValue, SimulationRefused
-from hyperfabric_q.estimate import Estimate, proportion
-from hyperfabric_q.execution.fidelity import Fidelity, hellinger_fidelity
+from hyperfabric_q.estimate import Estimate
+from hyperfabric_q.execution.attribution import Attribution, attribution_of
+from hyperfabric_q.execution.clock_noise import fresh_noise
+from hyperfabric_q.execution.clusters import fidelity_over
+from hyperfabric_q.execution.fidelity import Fidelity
+from hyperfabric_q.execution.measured import measured, measures
+from hyperfabric_q.execution.noise import Noise
+from hyperfabric_q.execution.prediction import Predicted, predicted_fidelity
 from hyperfabric_q.execution.sample import with_final_measurements
+from hyperfabric_q.execution.shares import Probabilities
+from hyperfabric_q.execution.shot_times import ShotTimes, shot_times
 from hyperfabric_q.registry import late
 from hyperfabric_q.simulate import probabilities
 
 if TYPE_CHECKING:
     from hyperfabric_q.distribution.plan import Plan
     from hyperfabric_q.execution.compare import Comparison
+    from hyperfabric_q.execution.timelines import Timelines
+
+__all__ = ["SCHEMA", "WIDEST_IDEAL", "Result", "measures"]
 
 SCHEMA: Final = "hyperfabric_q/result/1"
 WIDEST_IDEAL: Final = 20
 """Qubits up to which the exact distribution is computed: a million outcomes at most."""
 
 _SHOWN: Final = 8
-
-
-class Probabilities(Mapping[str, Estimate]):
-    """The share of each outcome with its bar; an outcome that was never seen has share 0, and a bar too."""
-
-    def __init__(self, counts: Mapping[str, int], shots: int) -> None:
-        """Read the shares of ``counts``."""
-        self._counts = counts
-        self._shots = shots
-
-    def __getitem__(self, outcome: str) -> Estimate:
-        """Return the share of an outcome.
-
-        Raises:
-            KeyError: no outcome of these registers is written like that.
-        """
-        if outcome not in self._counts and not self._could_be(outcome):
-            raise KeyError(outcome)
-        return proportion(self._counts.get(outcome, 0), self._shots)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the outcomes seen, the most frequent first."""
-        return iter(self._counts)
-
-    def __len__(self) -> int:
-        """Return how many outcomes were seen."""
-        return len(self._counts)
-
-    def __repr__(self) -> str:
-        return "{" + ", ".join(f"{key!r}: {self[key]}" for key in self) + "}"
-
-    def _could_be(self, outcome: object) -> bool:
-        shape = str.maketrans("1", "0")
-        return isinstance(outcome, str) and outcome.translate(shape) == next(iter(self._counts)).translate(shape)
 
 
 # Without slots, unlike other values: what costs a computation is kept once computed.
@@ -77,10 +54,16 @@ class Result:
         shots: how many.
         seed: repeats the run, on any number of threads.
         noise: "fabric", "links" or "none".
-        method: Aer's method; the quickest by prediction.
+        method: how it was executed: "dynamic", "channel", "clifford", "mps" or "exact".
         wires: the most qubits that were simulated at once.
         plan: what was run.
         seconds: wall time of the run.
+        simulator: what simulated it; for "dynamic", Aer's method.
+        errors: those of the shots, timeline by timeline.
+        clusters: counts of each timeline, if there are several; all bars are robust against what timelines differ by.
+        estimates: of the observables, instead of counts.
+        settings: how many bases were measured for them.
+        approximations: what was not exact, one sentence each; empty = nothing.
     """
 
     counts: Mapping[str, int]
@@ -92,10 +75,16 @@ class Result:
     wires: int
     plan: Plan = field(repr=False, compare=False)
     seconds: float = field(compare=False)
+    simulator: str = ""
+    errors: Timelines | None = field(default=None, repr=False, compare=False)
+    clusters: tuple[Mapping[str, int], ...] = field(default=(), repr=False)
+    estimates: tuple[Estimate, ...] | None = None
+    settings: int = 0
+    approximations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         total = sum(self.counts.values())
-        if total != self.shots:
+        if self.estimates is None and total != self.shots:
             raise InvalidValue(field="counts", value=total, rule=f"the counts of {self.shots} shots sum to that number")
 
     @cached_property
@@ -118,7 +107,7 @@ class Result:
     @property
     def probabilities(self) -> Mapping[str, Estimate]:
         """The share of each outcome, with its standard error; outcomes never seen have a share and a bar as well."""
-        return Probabilities(self.counts, self.shots)
+        return Probabilities(self.counts, self.clusters)
 
     @cached_property
     def ideal(self) -> Mapping[str, float] | None:
@@ -133,8 +122,60 @@ class Result:
 
     @cached_property
     def measured_fidelity(self) -> Fidelity | None:
-        """The Hellinger fidelity of the counts to ``ideal``, with its bar; None where there is no ``ideal``."""
-        return None if self.ideal is None else hellinger_fidelity(self.counts, self.ideal, seed=self.seed)
+        """The Hellinger fidelity of the counts to ``ideal``, with its bar; None without counts or without ``ideal``."""
+        if not self.counts or self.ideal is None:
+            return None
+        return fidelity_over(self.counts, self.clusters, self.ideal, seed=self.seed)
+
+    @cached_property
+    def predicted_fidelity(self) -> Predicted | None:
+        """What fidelity the errors of this run lead to, with its kind and interval; see ``execution.prediction``.
+
+        Computed without the counts, by one small density matrix per timeline where the circuit is narrow enough. None
+        for a run whose errors were not kept.
+        """
+        if self.errors is None:
+            return None
+        return predicted_fidelity(
+            self.plan, self.errors, self.ideal if self.counts else None, shots=self.shots, loss=self.attribution
+        )
+
+    @cached_property
+    def attribution(self) -> Attribution:
+        """Where fidelity is lost: by link, waiting pair, node and cause; see ``execution.attribution``."""
+        complete, _ = measured(self.plan)
+        fresh = fresh_noise(complete, Noise(self.noise))
+        return attribution_of(complete, fresh if self.errors is None else self.errors.mean, fresh)
+
+    @property
+    def timelines(self) -> int:
+        """How many timelines were simulated; 1 where one mean, or the only one, serves all shots."""
+        return 1 if self.errors is None else len(self.errors)
+
+    @property
+    def averaging(self) -> str:
+        """How timelines became errors: "none" (no time passes), "constant", "mean" or "sampled"; see ``timelines``."""
+        return "none" if self.errors is None else self.errors.averaging
+
+    @cached_property
+    def shot_ns(self) -> ShotTimes | None:
+        """How long one shot takes on the clock of the fabric: mean, p50 and p99; None where the clock refuses it."""
+        return shot_times(self.plan, self.errors, seed=self.seed)
+
+    @property
+    def job_ns(self) -> float | None:
+        """How long all shots take one after another, resets between them included; None where the clock refuses."""
+        return None if self.shot_ns is None else self.shot_ns.job_ns(self.shots)
+
+    @property
+    def evs(self) -> NDArray[np.float64]:
+        """The values of the estimates, in the order of the observables."""
+        return np.array([each.value for each in self.estimates or ()], dtype=np.float64)
+
+    @property
+    def stds(self) -> NDArray[np.float64]:
+        """The standard errors of the estimates, in the order of the observables."""
+        return np.array([each.stderr for each in self.estimates or ()], dtype=np.float64)
 
     def compare(self) -> Comparison:
         """Return this run beside the ideal distribution and the undistributed circuit; see ``execution.compare``."""
@@ -142,8 +183,8 @@ class Result:
         return comparison
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the run as JSON-ready values, schema ``hyperfabric_q/result/1``; computes ``measured_fidelity``."""
-        fidelity = self.measured_fidelity
+        """Return the run as JSON-ready values, schema ``hyperfabric_q/result/1``; computes what is not known yet."""
+        fidelity, predicted = self.measured_fidelity, self.predicted_fidelity
         return {
             "schema": SCHEMA,
             "counts": dict(self.counts),
@@ -152,21 +193,38 @@ class Result:
             "seed": self.seed,
             "noise": self.noise,
             "method": self.method,
+            "simulator": self.simulator,
             "wires": self.wires,
+            "timelines": self.timelines,
+            "averaging": self.averaging,
+            "approximations": list(self.approximations),
             "seconds": round(self.seconds, 6),
+            "estimates": None if self.estimates is None else [each.to_dict() for each in self.estimates],
+            "shot_ns": None if self.shot_ns is None else self.shot_ns.to_dict(),
+            "job_ns": self.job_ns,
             "measured_fidelity": None if fidelity is None else fidelity.to_dict(),
+            "predicted_fidelity": None if predicted is None else predicted.to_dict(),
+            "attribution": self.attribution.to_dict(),
             "plan": self.plan.to_dict(),
         }
 
     def __str__(self) -> str:
+        way = f"{self.method}: {self.simulator}" if self.simulator else self.method
+        lines = [f"{self.shots} shots, noise {self.noise}, seed {self.seed} ({way}, {self.wires} wires)"]
+        if self.timelines > 1:
+            lines.append(f"{self.timelines} timelines; the bars are robust against what they differ by")
+        lines += [f"  {number}: {each}" for number, each in enumerate(self.estimates or ())]
         shares = self.probabilities
-        lines = [f"{self.shots} shots, noise {self.noise}, seed {self.seed} (Aer {self.method}, {self.wires} wires)"]
         lines += [f"  {key}  {shares[key]}" for key in islice(self.counts, _SHOWN)]
         if len(self.counts) > _SHOWN:
             lines.append(f"  and {len(self.counts) - _SHOWN} more outcomes")
+        lines += [f"not exact: {note}" for note in self.approximations]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
+        if self.estimates is not None:
+            values = ", ".join(str(each) for each in self.estimates[:4]) + (", ..." if len(self.estimates) > 4 else "")
+            return f"<Result: {self.shots} shots, noise {self.noise!r}, seed {self.seed}, estimates {values}>"
         top = ", ".join(f"{key!r}: {hits}" for key, hits in islice(self.counts.items(), 4))
         more = ", ..." if len(self.counts) > 4 else ""
         return f"<Result: {self.shots} shots, noise {self.noise!r}, seed {self.seed}, counts {{{top}{more}}}>"
@@ -174,8 +232,3 @@ class Result:
     def _repr_html_(self) -> str:
         html: str = late("result.html")(self)
         return html
-
-
-def measures(program: Program) -> bool:
-    """Return whether the user's circuit measures anything."""
-    return bool((program.kind == Kind.MEASURE).any())

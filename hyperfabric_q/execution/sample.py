@@ -1,4 +1,4 @@
-"""From a circuit, the nodes of its wires and a kind of noise to counts of the user's registers."""
+"""From a circuit, the nodes of its wires and the errors of a run to counts of the user's registers, on Aer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from qiskit.circuit import ClassicalRegister
 
 from hyperfabric_q.errors import HyperFabricWarning
 from hyperfabric_q.execution.aer import run_counts
-from hyperfabric_q.execution.methods import choose
-from hyperfabric_q.execution.noise import Noise, misread_wires, readout_model, with_local_noise, with_pair_noise
+from hyperfabric_q.execution.methods import Simulation, choose
+from hyperfabric_q.execution.noise import misread_wires, readout_model, with_local_noise, with_run_noise
+from hyperfabric_q.execution.run_noise import RunNoise
 from hyperfabric_q.fabric import Fabric
 
 MEASURED = "meas"
@@ -29,13 +30,28 @@ class Sample:
 
     Attributes:
         counts: shots per outcome, the most frequent first; keys in Qiskit's order (``spell``).
-        method: Aer's method.
+        method: what simulated them: for Aer, its method.
         wires: the wires that were simulated at once.
+        approximations: what was not exact, one sentence each; empty = nothing.
     """
 
     counts: Mapping[str, int]
     method: str
     wires: int
+    approximations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A circuit with its errors in the form that one of Aer's methods takes.
+
+    Attributes:
+        simulation: the form, the method and its predicted time.
+        misread: readout errors that are left to Aer, of the first wires.
+    """
+
+    simulation: Simulation
+    misread: tuple[float, ...]
 
 
 def with_final_measurements(circuit: QuantumCircuit, wires: Sequence[int]) -> tuple[QuantumCircuit, ClassicalRegister]:
@@ -55,24 +71,43 @@ def with_final_measurements(circuit: QuantumCircuit, wires: Sequence[int]) -> tu
     return measured, register
 
 
+def prepare(
+    circuit: QuantumCircuit,
+    *,
+    node_of: Sequence[str],
+    fabric: Fabric,
+    noise: RunNoise,
+    shots: int,
+    reported: Sequence[ClassicalRegister],
+    places: Sequence[int] = (),
+) -> Prepared:
+    """Return the quickest simulation of a circuit with its errors; arguments and errors as for ``sample``."""
+    misread = misread_wires(circuit, node_of, fabric, places) if noise.local else {}
+    circuit = with_run_noise(circuit, noise)
+    if noise.local:
+        circuit = with_local_noise(circuit, node_of, fabric, places)
+    way = choose(circuit, shots=shots, reported=reported, misread=misread)
+    return Prepared(simulation=way, misread=tuple(misread.values()))
+
+
 def sample(
     circuit: QuantumCircuit,
     *,
     node_of: Sequence[str],
     fabric: Fabric,
-    noise: Noise,
+    noise: RunNoise,
     shots: int,
     seed: int,
     reported: Sequence[ClassicalRegister],
     places: Sequence[int] = (),
 ) -> Sample:
-    """Return counts of the reported registers of a circuit with the fabric's noise.
+    """Return counts of the reported registers of a circuit with its errors.
 
     Args:
-        circuit: emitted, or undistributed (no Bell pair: pair noise then changes nothing).
+        circuit: emitted, or undistributed.
         node_of: the node of each wire.
-        fabric: owner of all figures.
-        noise: which errors there are.
+        fabric: owner of the local figures.
+        noise: the state of each Bell pair, the waits, and whether nodes err.
         shots: how many.
         seed: the same seed gives the same counts.
         reported: registers of the circuit.
@@ -81,17 +116,14 @@ def sample(
     Raises:
         SimulationRefused: too wide for this machine, or hours long.
     """
-    local = noise is Noise.FABRIC
-    misread = misread_wires(circuit, node_of, fabric, places) if local else {}
-    if noise is not Noise.NONE:
-        circuit = with_pair_noise(circuit, node_of, fabric)
-    if local:
-        circuit = with_local_noise(circuit, node_of, fabric, places)
-    way = choose(circuit, shots=shots, reported=reported, misread=misread)
+    prepared = prepare(
+        circuit, node_of=node_of, fabric=fabric, noise=noise, shots=shots, reported=reported, places=places
+    )
+    way = prepared.simulation
     if way.seconds > LONG_S:
         warnings.warn(HyperFabricWarning(_long(way.seconds, way.method, way.circuit.num_qubits)), stacklevel=3)
     raw = run_counts(
-        way.circuit, shots=shots, seed=seed, noise_model=readout_model(misread.values()), method=way.method
+        way.circuit, shots=shots, seed=seed, noise_model=readout_model(prepared.misread), method=way.method
     )
     index = {bit: position for position, bit in enumerate(circuit.clbits)}
     positions = [[index[bit] for bit in register] for register in reported]
@@ -116,9 +148,21 @@ def spell(raw: Mapping[int, int], places: Sequence[Sequence[int]]) -> dict[str, 
     >>> spell({0b101: 3, 0b111: 2}, [[0, 2]])
     {'11': 5}
     """
-    rows = [row[::-1] for row in reversed(places)]
     counts: dict[str, int] = {}
     for value, hits in raw.items():
-        key = " ".join("".join("1" if value >> place & 1 else "0" for place in row) for row in rows)
+        key = _key(value, places)
         counts[key] = counts.get(key, 0) + hits
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def spell_chances(raw: Mapping[int, float], places: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Return probabilities by Qiskit's keys; arguments as for ``spell``."""
+    chances: dict[str, float] = {}
+    for value, chance in raw.items():
+        key = _key(value, places)
+        chances[key] = chances.get(key, 0.0) + chance
+    return chances
+
+
+def _key(value: int, places: Sequence[Sequence[int]]) -> str:
+    return " ".join("".join("1" if value >> place & 1 else "0" for place in row[::-1]) for row in reversed(places))

@@ -9,26 +9,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from qiskit import QuantumCircuit
 from qiskit.circuit import Gate, IfElseOp
-from qiskit.circuit.library import CZGate, HGate, SdgGate, SGate, XGate, YGate, ZGate
+from qiskit.circuit.library import CPhaseGate, CZGate, HGate, PhaseGate, SdgGate, SGate, UGate, XGate, YGate, ZGate
+
+from hyperfabric_q.execution.noise import CHANNEL, KRAUS
 
 _KNOWN: Final = frozenset({"id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap"})
 _NOT_GATES: Final = frozenset({"measure", "reset", "barrier"})
+_BY_ANGLES: Final = {"u": UGate, "p": PhaseGate, "cp": CPhaseGate}
 _TOLERANCE: Final = 1e-9
 
 Matrix = npt.NDArray[np.complex128]
 
 
 def as_stabilizer(circuit: QuantumCircuit) -> QuantumCircuit | None:
-    """Return the circuit in the stabilizer simulator's gates, or None when some gate is not Clifford.
+    """Return the circuit in the stabilizer simulator's gates, or None when some gate or error is not Clifford.
 
-    Errors in the circuit must be Pauli channels, as those of ``execution.noise`` are.
+    Errors in the circuit must be those of ``execution.noise``: mixtures of Paulis and resets, or labelled ``KRAUS``.
     """
     rewritten = circuit.copy_empty_like()
     for instruction in circuit.data:
@@ -38,6 +41,8 @@ def as_stabilizer(circuit: QuantumCircuit) -> QuantumCircuit | None:
             if any(body is None for body in bodies):
                 return None
             rewritten.append(operation.replace_blocks(bodies), instruction.qubits, instruction.clbits, copy=False)
+        elif operation.name == CHANNEL and operation.label == KRAUS:
+            return None
         elif operation.name in _KNOWN or operation.name in _NOT_GATES or not isinstance(operation, Gate):
             rewritten.append(instruction)
         else:
@@ -50,6 +55,17 @@ def as_stabilizer(circuit: QuantumCircuit) -> QuantumCircuit | None:
 
 
 def _stabilizer_gates(gate: Gate) -> Sequence[Gate] | None:
+    if gate.name in _BY_ANGLES and all(isinstance(angle, float) for angle in gate.params):
+        return _known_gates(gate.name, tuple(gate.params))
+    return _found_gates(gate)
+
+
+@lru_cache(maxsize=4096)
+def _known_gates(name: str, angles: tuple[float, ...]) -> Sequence[Gate] | None:
+    return _found_gates(_BY_ANGLES[name](*angles))
+
+
+def _found_gates(gate: Gate) -> Sequence[Gate] | None:
     if gate.num_qubits == 1:
         matrix = gate.to_matrix()
         return next((gates for clifford, gates in _one_qubit_group() if _same_up_to_phase(matrix, clifford)), None)

@@ -252,7 +252,8 @@ def test_nodes_without_a_quantum_link_exit_3(tmp_path):
 
 
 def test_a_simulation_too_wide_exits_3():
-    outcome = call("run", ROOT / "circuits" / "qft_32.qasm", "--qpus", 2, "--verify", "skipped", "--json")
+    options = ("--qpus", 2, "--verify", "skipped", "--method", "dynamic", "--json")
+    outcome = call("run", ROOT / "circuits" / "qft_32.qasm", *options)
     assert outcome.exit_code == 3
     assert outcome.stdout == ""
     assert json.loads(outcome.stderr.splitlines()[-1])["error"] == "SimulationRefused"

@@ -10,6 +10,7 @@ from qiskit_aer.noise import depolarizing_error
 from hyperfabric_q.distribution.lower import BellPairGate
 from hyperfabric_q.errors import InternalError, InvalidValue
 from hyperfabric_q.execution import noise
+from hyperfabric_q.execution.clock_noise import fresh_errors
 from hyperfabric_q.execution.noise import Noise
 from hyperfabric_q.execution.sample import sample
 from hyperfabric_q.fabric import Fabric, Link
@@ -18,7 +19,8 @@ SHOTS = 15_000
 
 
 def share(circuit, outcome, *, node_of, fabric, kind=Noise.FABRIC):
-    found = sample(circuit, node_of=node_of, fabric=fabric, noise=kind, shots=SHOTS, seed=11, reported=circuit.cregs)
+    errors = fresh_errors(circuit, node_of, fabric, kind)
+    found = sample(circuit, node_of=node_of, fabric=fabric, noise=errors, shots=SHOTS, seed=11, reported=circuit.cregs)
     return found.counts.get(outcome, 0) / SHOTS
 
 
@@ -129,13 +131,15 @@ def test_pair_carries_the_bell_diagonal_weights_of_its_link(basis, even):
 def test_pair_itself_bears_no_local_noise_and_a_perfect_pair_none_at_all():
     circuit = pair_circuit()
     fabric = Fabric.full([1, 1]).replace("nodes.*", gate_error_1q=0.3, gate_error_2q=0.3)
-    for change in (noise.with_local_noise, noise.with_pair_noise):
-        assert change(circuit, ["qpu-0", "qpu-1"], fabric) == circuit
+    assert noise.with_local_noise(circuit, ["qpu-0", "qpu-1"], fabric) == circuit
+    for kind in (Noise.FABRIC, Noise.LINKS):
+        perfect = fresh_errors(circuit, ["qpu-0", "qpu-1"], fabric, kind)
+        assert noise.with_run_noise(circuit, perfect) == circuit
 
 
 def test_pair_between_unlinked_nodes_is_an_internal_error():
     with pytest.raises(InternalError, match="share no link"):
-        noise.with_pair_noise(pair_circuit(), ["qpu-0", "qpu-2"], Fabric.line([1, 1, 1]))
+        fresh_errors(pair_circuit(), ["qpu-0", "qpu-2"], Fabric.line([1, 1, 1]), Noise.LINKS)
 
 
 def test_inputs_are_left_alone():
@@ -143,7 +147,8 @@ def test_inputs_are_left_alone():
     circuit.measure([0, 1], [0, 1])
     before = circuit.copy()
     noise.with_local_noise(circuit, ["qpu-0", "qpu-1"], Fabric.full([1, 1]).replace("nodes.*", readout_error=0.2))
-    noise.with_pair_noise(circuit, ["qpu-0", "qpu-1"], Fabric.full([1, 1], pair_fidelity=0.8))
+    fabric = Fabric.full([1, 1], pair_fidelity=0.8)
+    noise.with_run_noise(circuit, fresh_errors(circuit, ["qpu-0", "qpu-1"], fabric, Noise.LINKS))
     assert circuit == before
 
 
