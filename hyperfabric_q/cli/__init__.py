@@ -364,7 +364,7 @@ def _run_dict(result: Result, comparison: Comparison | None) -> dict[str, Any]:
 def _run_text(result: Result, comparison: Comparison | None) -> str:
     if comparison is None:
         return str(result)
-    origin = f"seed {result.seed}; {result.method} ({result.simulator}), {result.wires} wires, {result.seconds:.1f} s"
+    origin = f"seed {result.seed}; {result.way}, {result.wires} wires, {result.seconds:.1f} s"
     return f"{comparison}\n{origin}"
 
 

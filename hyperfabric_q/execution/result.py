@@ -177,6 +177,12 @@ class Result:
         """The standard errors of the estimates, in the order of the observables."""
         return np.array([each.stderr for each in self.estimates or ()], dtype=np.float64)
 
+    @property
+    def way(self) -> str:
+        """The method, and what simulated it where that has another name."""
+        other = self.simulator and self.simulator != self.method
+        return f"{self.method}: {self.simulator}" if other else self.method
+
     def compare(self) -> Comparison:
         """Return this run beside the ideal distribution and the undistributed circuit; see ``execution.compare``."""
         comparison: Comparison = late("result.compare")(self)
@@ -209,7 +215,7 @@ class Result:
         }
 
     def __str__(self) -> str:
-        way = f"{self.method}: {self.simulator}" if self.simulator else self.method
+        way = self.way
         lines = [f"{self.shots} shots, noise {self.noise}, seed {self.seed} ({way}, {self.wires} wires)"]
         if self.timelines > 1:
             lines.append(f"{self.timelines} timelines; the bars are robust against what they differ by")

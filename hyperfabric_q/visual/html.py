@@ -71,7 +71,7 @@ def result_html(result: Result) -> str:
         f"{counted(result.shots, 'shot')}, noise {escape(result.noise)}{close}</p>",
         _outcome_svg(result),
         f'<p style="margin:6px 0;opacity:.75">seed {result.seed} · '
-        f"{escape(result.method)} ({escape(result.simulator)}) on "
+        f"{escape(result.way)} on "
         f"{counted(result.wires, 'wire')} · {counted(result.plan.ebits, 'e-bit')} per shot · "
         f"{result.seconds:.2f} s</p>",
     )

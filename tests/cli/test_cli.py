@@ -170,7 +170,7 @@ def test_run_shows_the_plan_and_then_the_comparison():
     head, _, tail = outcome.stdout.partition("outcome ")
     assert "packets: one e-bit each" in head
     assert "undistributed" in tail
-    assert "seed 1; Aer " in tail
+    assert "seed 1; clifford, 10 wires" in tail
 
 
 def test_run_without_comparison_shows_the_counts():
