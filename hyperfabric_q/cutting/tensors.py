@@ -212,11 +212,22 @@ def feature_means(frequencies: Real, layout: Layout, masks: Ints, *, squared: bo
         frequencies: of the outcomes of all variants, shape (variants, outcomes); classical bits are added up.
         layout: of the outcomes.
         masks: of the output bits whose parity is taken, shape (masks,).
-        squared: without the sign, and with products of two patterns in place of patterns: pattern p · P + p'.
+        squared: without the sign, and with products of two patterns in place of patterns, shape
+            (j_1.., p_1.., p'_1.., masks).
     """
     both = _signed(frequencies, layout, squared=squared).sum(axis=2)
     means = both @ parities(masks, 2**layout.outputs) if len(masks) <= 4 * layout.outputs + 4 else _walsh(both, masks)
-    return _over_patterns(means, layout, squared=squared)
+    means = _over_patterns(means, layout, squared=squared)
+    return _paired(means, layout) if squared else means
+
+
+def _paired(means: Real, layout: Layout) -> Real:
+    """Bring (j_1.., p_1 p'_1, p_2 p'_2, .., s) into (j_1.., p_1.., p'_1.., s)."""
+    count = len(layout.sides)
+    split = [each for patterns in layout.patterns for each in (patterns, patterns)]
+    shaped = means.reshape(*layout.settings, *split, means.shape[-1])
+    first, second = range(count, 3 * count, 2), range(count + 1, 3 * count, 2)
+    return shaped.transpose(*range(count), *first, *second, 3 * count)
 
 
 def outcome_means(frequencies: Real, layout: Layout, kept: Sequence[int]) -> Real:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from qiskit.circuit import ControlFlowOp, IfElseOp
+from qiskit import QuantumCircuit
+from qiskit.circuit import Barrier, IfElseOp
 from qiskit.circuit.library import Measure, Reset, get_standard_gate_name_mapping
 from qiskit.transpiler import InstructionProperties, PassManager, Target
 from qiskit.transpiler.preset_passmanagers import generate_preset_pass_manager
@@ -19,11 +20,13 @@ from hyperfabric_q.distribution.lower import BellPairGate, Lowered
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.fabric import Fabric
 
-_ANY: Final = ("u", "p", "h", "x", "z", "s", "sdg")
+_ANY: Final = ("u", "p", "h", "x", "z", "s", "sdg", "measure", "reset")
 _ANY_TWO: Final = ("cx", "cz", "cp")
 """What nodes without a chip are taken to do: the gates of a lowered circuit, on any of their wires."""
 
-_AROUND: Final = frozenset({"measure", "reset", "delay", "barrier", "if_else"})
+_AROUND: Final = frozenset({"delay", "barrier", "if_else"})
+
+_PAIR: Final = "bell_pair"
 
 
 def native(routed: Lowered, fabric: Fabric) -> Lowered:
@@ -33,13 +36,14 @@ def native(routed: Lowered, fabric: Fabric) -> Lowered:
         InvalidValue: a chip lists a gate that Qiskit has no standard gate for, or no complete set of gates.
     """
     target = merged_target(routed, fabric)
+    _check_measurements(routed, target)
     stages = generate_preset_pass_manager(optimization_level=1, target=target)
     translated = PassManager()
     for stage in (stages.translation, stages.optimization):
         if stage is not None:
             translated.append(stage.to_flow_controller())
     try:
-        circuit = translated.run(routed.circuit)
+        circuit = _pairs_back(translated.run(_pairs_out(routed.circuit)))
     except Exception as fault:  # Qiskit's passes raise their own errors, for targets that lack a gate among others
         raise InvalidValue(
             field="operations",
@@ -49,9 +53,41 @@ def native(routed: Lowered, fabric: Fabric) -> Lowered:
     return replace(routed, circuit=circuit)
 
 
+def _pairs_out(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Let a barrier stand for each Bell pair: no chip lists one among its gates."""
+    plain = circuit.copy_empty_like()
+    for step in circuit.data:
+        operation = Barrier(2, label=_PAIR) if step.name == _PAIR else step.operation
+        plain.append(operation, step.qubits, step.clbits, copy=False)
+    return plain
+
+
+def _pairs_back(circuit: QuantumCircuit) -> QuantumCircuit:
+    whole = circuit.copy_empty_like()
+    for step in circuit.data:
+        operation = BellPairGate() if step.operation.label == _PAIR else step.operation
+        whole.append(operation, step.qubits, step.clbits, copy=False)
+    return whole
+
+
+def _check_measurements(routed: Lowered, target: Target) -> None:
+    """Refuse measurements and resets that a chip does not list: nothing can be put in their place."""
+    index = {qubit: wire for wire, qubit in enumerate(routed.circuit.qubits)}
+    for step in routed.circuit.data:
+        wire = index[step.qubits[0]]
+        if step.name in {"measure", "reset"} and not target.instruction_supported(step.name, (wire,)):
+            where = f"qubit {routed.places[wire]} of the chip of {routed.node_of[wire]!r}"
+            raise InvalidValue(
+                field="operations",
+                value=step.name,
+                rule=f"it is needed on {where}, which does not list it",
+                remedy="Keep other communication qubits, or use a backend whose target has this operation.",
+            )
+
+
 def merged_target(routed: Lowered, fabric: Fabric) -> Target:
-    """Return one target over all wires of a routed circuit: every chip's own gates, and Bell pairs over links."""
-    gates = get_standard_gate_name_mapping()
+    """Return one target over all wires of a routed circuit: every chip's own operations, and feed-forward."""
+    gates = get_standard_gate_name_mapping() | {"measure": Measure(), "reset": Reset()}
     rows: dict[str, dict[tuple[int, ...], InstructionProperties]] = {}
     for name, place, figures in _rows(routed, fabric):
         rows.setdefault(name, {})[place] = figures
@@ -60,10 +96,6 @@ def merged_target(routed: Lowered, fabric: Fabric) -> Target:
         if name not in gates:
             raise InvalidValue(field="operations", value=name, rule="it is none of Qiskit's standard gates")
         target.add_instruction(gates[name], stated)
-    for always in (Measure(), Reset()):
-        if always.name not in rows:
-            target.add_instruction(always, dict.fromkeys([(wire,) for wire in range(routed.circuit.num_qubits)]))
-    target.add_instruction(BellPairGate(), _pairs(routed))
     target.add_instruction(IfElseOp, name="if_else")
     return target
 
@@ -79,18 +111,8 @@ def _rows(routed: Lowered, fabric: Fabric) -> Iterator[tuple[str, tuple[int, ...
                 yield from ((name, (wire, other), None) for name in _ANY_TWO for other in own if other != wire)
             continue
         for each in chip.operations:
-            if each.name in _AROUND - {"measure", "reset"}:
+            if each.name in _AROUND:
                 continue
             duration = None if each.duration_ns is None else each.duration_ns * 1e-9
             wires = tuple(wire_at[node_id, place] for place in each.qubits)
             yield each.name, wires, InstructionProperties(duration=duration, error=each.error)
-
-
-def _pairs(routed: Lowered) -> dict[tuple[int, ...], None]:
-    """Every pair of wires that a Bell pair of the circuit joins."""
-    index = {qubit: wire for wire, qubit in enumerate(routed.circuit.qubits)}
-    return {
-        tuple(index[qubit] for qubit in step.qubits): None
-        for step in routed.circuit.data
-        if step.name == "bell_pair" and not isinstance(step.operation, ControlFlowOp)
-    }

@@ -218,3 +218,14 @@ def test_observables_are_refused_that_cannot_be_measured():
     for bad in (SparsePauliOp("ZZ"), SparsePauliOp("ZZZZ", [1j]), "ZZQZ", 3.0):
         with pytest.raises(InvalidValue):
             exact(cut, [bad])
+
+
+def test_error_bars_hold_where_one_fragment_ends_several_wires():
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cry(0.5, 0, 1)
+    cut = split(circuit, Assignment(parts=2, segments=(((0, 0), (2, 1)), ((0, 0), (2, 1)))))
+    found = [estimate(cut, "ZI", shots=20_000, seed=seed) for seed in range(80)]
+    values = np.array([each.estimates[0].value for each in found])
+    told = np.mean([each.estimates[0].stderr for each in found])
+    assert 0.8 < values.std(ddof=1) / told < 1.25

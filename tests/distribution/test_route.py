@@ -16,7 +16,7 @@ from hyperfabric_q.distribution.local_figures import LocalFigures, minus_log
 from hyperfabric_q.distribution.operations import operations_of
 from hyperfabric_q.distribution.route import check_routed, route
 from hyperfabric_q.distribution.verify import verify, without_swaps
-from hyperfabric_q.errors import VerificationFailed
+from hyperfabric_q.errors import InvalidValue, VerificationFailed
 from hyperfabric_q.families import generate
 
 RING = [(i, (i + 1) % 6) for i in range(6)]
@@ -193,8 +193,35 @@ def test_the_clock_and_the_losses_count_the_gates_of_the_hardware():
 def test_a_run_on_chips_falls_short_of_the_ideal_by_about_what_is_predicted():
     machines = backends("line", 2)
     circuit = generate("ghz", qubits=6)
-    plan = hq.plan(circuit, fabric_of(machines, communication=1), seed=1, time_limit_s=0.2)
+    fabric = fabric_of(machines, communication=1).replace("nodes.*", t1_us=None, t2_us=None)
+    plan = hq.plan(circuit, fabric, seed=1, time_limit_s=0.2)
     figures = LocalFigures(plan.fabric, plan.routed.node_of, plan.routed.places)
     predicted = np.exp(-figures.loss(plan.routed.circuit)) * 0.97**plan.ebits
     measured = plan.run(4000, seed=2).compare().distributed_fidelity.value
     assert predicted - 0.03 < measured < 1
+
+
+def test_chips_beside_plain_nodes_and_chips_coupled_one_way_have_native_circuits():
+    plain = hq.Fabric.line([4, 4])
+    chip = hq.NodeSignature.from_backend(backends("line", 1)[0], node_id="chip")
+    link = replace(plain.links[0], a="chip", b=plain.nodes[1].node_id)
+    mixed = hq.Fabric(nodes=(chip, plain.nodes[1]), links=(link,), name="mixed")
+    plan = hq.plan(generate("ghz", qubits=7), mixed, seed=1, time_limit_s=0.1)
+    assert verify(plan.program, plan.native(), mode="proved", seed=1).label == "proved"
+    way = CouplingMap([(i, i + 1) for i in range(4)])
+    machines = [GenericBackendV2(5, basis_gates=BASES[1], coupling_map=way, seed=i, control_flow=True) for i in (1, 2)]
+    plan = hq.plan(generate("qft", qubits=6), fabric_of(machines), seed=1, time_limit_s=0.1)
+    found = assert_legal(plan, machines)
+    assert verify(plan.program, found, mode="proved", seed=2).label == "proved"
+
+
+def test_a_chip_that_cannot_measure_its_communication_qubit_is_refused_by_name():
+    machine = backends("line", 1)[0]
+    node = hq.NodeSignature.from_backend(machine, communication_qubits=[0])
+    rows = tuple(each for each in node.chip.operations if (each.name, each.qubits) != ("measure", (0,)))
+    broken = replace(node, node_id="broken", chip=replace(node.chip, operations=rows))
+    whole = replace(node, node_id="whole")
+    link = replace(hq.Fabric.line([2, 2]).links[0], a="broken", b="whole")
+    plan = hq.plan(generate("ghz", qubits=8), hq.Fabric(nodes=(broken, whole), links=(link,)), seed=1, time_limit_s=0.1)
+    with pytest.raises(InvalidValue, match="broken"):
+        plan.native()
