@@ -26,10 +26,10 @@ lint: $(STAMP)  ## style, types and layers
 	$(BIN)/lint-imports
 
 test: lint  ## lint and every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: lint  ## lint and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(STAMP)  ## the numbers in the documentation
 	$(BIN)/python benchmarks/distribution/ebits.py
@@ -44,6 +44,9 @@ bench: $(STAMP)  ## the numbers in the documentation
 	$(BIN)/python benchmarks/entanglement/reach.py
 	$(BIN)/python benchmarks/entanglement/oxford.py
 	$(BIN)/python benchmarks/entanglement/quantum_optimization.py
+	$(BIN)/python benchmarks/distribution/chips.py --csv benchmarks/distribution/chips.csv
+	$(BIN)/python benchmarks/cutting/error_bars.py
+	$(BIN)/python benchmarks/execution/wide.py
 
 docs: $(STAMP)  ## the documentation as HTML, examples executed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -13,7 +13,8 @@
     │  ├─ FileUnreadable              a file that is missing or is not what it should be
     │  ├─ BusyFabric                  a call that must not be made while an event loop runs
     │  ├─ PairSpent                   a Bell pair or a quantum state that is used a second time
-    │  └─ OutcomesUnfit               measured outcomes that are not those of the subexperiments, each once
+    │  ├─ OutcomesUnfit               measured outcomes that are not those of the subexperiments, each once
+    │  └─ StoreUnreadable             a store of outcomes that is damaged, or is another program's file
     ├─ Infeasible                     no solution exists on this fabric
     │  ├─ NotEnoughQubits
     │  ├─ NotEnoughCommunicationQubits
@@ -26,6 +27,8 @@
     │  ├─ NoCutFound                  a circuit that cannot be cut into pieces of the widths asked for
     │  └─ OverheadTooHigh             cuts that need more shots than the precision asked for can be given
     ├─ MissingDependency (ImportError) an optional package that is not installed
+    ├─ ExecutorUnreachable            a cluster or pool that does not answer, or whose workers cannot run our jobs
+    ├─ JobPoisoned                    a job that ended every worker it was given to
     ├─ DeadlineMissed                 bytes that arrived, but later than they had to
     ├─ EntanglementMissed             Bell pairs that were not there when they had to be
     ├─ Undeliverable                  bytes that did not arrive
@@ -68,12 +71,15 @@ from hyperfabric_q.errors.inputs import (
     InvalidValue,
     OutcomesUnfit,
     PairSpent,
+    StoreUnreadable,
     UnknownName,
     UnsupportedOperation,
 )
 from hyperfabric_q.errors.outcomes import (
     DeadlineMissed,
     EntanglementMissed,
+    ExecutorUnreachable,
+    JobPoisoned,
     MissingDependency,
     SimulationRefused,
     Undeliverable,
@@ -89,6 +95,7 @@ __all__ = [
     "DuplicateName",
     "EntanglementMissed",
     "EntanglementUnavailable",
+    "ExecutorUnreachable",
     "FabricRejected",
     "FidelityUnreachable",
     "FileUnreadable",
@@ -100,6 +107,7 @@ __all__ = [
     "InternalError",
     "InvalidValue",
     "IsolationViolated",
+    "JobPoisoned",
     "KeySpent",
     "MissingDependency",
     "NoCutFound",
@@ -115,6 +123,7 @@ __all__ = [
     "SealBroken",
     "SecurityRefused",
     "SimulationRefused",
+    "StoreUnreadable",
     "Undeliverable",
     "UnknownName",
     "UnsupportedOperation",

@@ -148,3 +148,16 @@ class OutcomesUnfit(InputError):
 
     def __str__(self) -> str:
         return f"the outcomes cannot be put together: {self.problem}. {self.remedy}"
+
+
+@dataclass(eq=False, kw_only=True)
+class StoreUnreadable(InputError):
+    """A file that is no store of outcomes, is damaged, or cannot be written."""
+
+    path: str
+    reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        end = f" {self.remedy}" if self.remedy else ""
+        return f"the store {self.path!r} cannot be used: {self.reason}.{end}"

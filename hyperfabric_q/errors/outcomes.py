@@ -35,6 +35,36 @@ class SimulationRefused(HyperFabricError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ExecutorUnreachable(HyperFabricError):
+    """An executor that cannot be reached, has no workers, or whose workers cannot run this package's jobs."""
+
+    executor: str
+    reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        end = f" {self.remedy}" if self.remedy else ""
+        return f"the executor {self.executor!r} cannot be used: {self.reason}.{end}"
+
+
+@dataclass(eq=False, kw_only=True)
+class JobPoisoned(HyperFabricError):
+    """A job during which the worker process ended, again and again, at last while it ran alone."""
+
+    job: str
+    key: str
+    deaths: int
+    executor: str
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job} [{self.key[:12]}] was given to {self.executor!r} {self.deaths} time(s), and each time its "
+            "worker process ended. It is set aside; all other jobs keep their outcomes. Most often there was not "
+            "enough memory: give workers more, or ask for fewer qubits at once."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
 class DeadlineMissed(HyperFabricError):
     """Bytes that arrived later than their latency constraint; ``result`` is what the transfer returned otherwise."""
 

@@ -99,7 +99,10 @@ def exact_chances(circuit: QuantumCircuit) -> dict[int, float]:
 
 
 def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores of this process, or fewer where its environment says so, as in a pool of workers."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(told)) if told.isdigit() and int(told) > 0 else cores
 
 
 def _counts(result: Any, circuit: QuantumCircuit, method: str, seed: int) -> dict[int, int]:

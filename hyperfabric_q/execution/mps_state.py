@@ -107,18 +107,15 @@ def draw(state: State, wires: Mapping[int, Sequence[int]], columns: int, shots: 
         rng: where the outcomes come from.
     """
     batch = max(1, _STEP_BYTES // (48 * state.bond))
-    found = np.zeros((shots, columns), dtype=np.uint8)
+    found = np.zeros((columns, shots), dtype=np.uint8)
     for start in range(0, shots, batch):
         number = min(batch, shots - start)
-        boundary: Tensor = np.ones((number, 1), dtype=np.complex128)
+        boundary: Tensor = np.ones((1, number), dtype=np.complex128)
         for wire, tensor in enumerate(state.tensors):
-            left, _, right = tensor.shape
-            both = (boundary @ tensor.reshape(left, 2 * right)).reshape(number, 2, right)
-            weights = np.einsum("sar,sar->sa", both.real, both.real) + np.einsum("sar,sar->sa", both.imag, both.imag)
-            ones = rng.random(number) * weights.sum(axis=1) >= weights[:, 0]
-            taken = ones.astype(np.intp)
-            boundary = np.take_along_axis(both, taken[:, None, None], axis=1)[:, 0, :]
-            boundary /= np.sqrt(weights[np.arange(number), taken])[:, None]
+            zero, one = (np.ascontiguousarray(tensor[:, value].T) @ boundary for value in (0, 1))
+            weight, other = ((each.real**2 + each.imag**2).sum(axis=0) for each in (zero, one))
+            ones = rng.random(number) * (weight + other) >= weight
+            boundary = np.where(ones, one, zero) / np.sqrt(np.where(ones, other, weight))
             for column in wires.get(wire, ()):
-                found[start : start + number, column] = ones
-    return found
+                found[column, start : start + number] = ones
+    return np.ascontiguousarray(found.T)

@@ -182,11 +182,11 @@ def test_hours_of_simulation_are_refused_at_once_with_the_shots_that_fit(plan_of
     fabric = Fabric.full([7, 7], communication_qubits=1, pair_fidelity=0.9)
     plan = plan_of(circuit, fabric, ["qpu-0"] * 7 + ["qpu-1"] * 7)
     with pytest.raises(SimulationRefused, match=r"Ask for at most \d+ shots"):
-        run(plan, shots=10_000_000, seed=1)
-    assert run(plan, shots=3, seed=1).shots == 3
+        run(plan, shots=10_000_000, method="dynamic", seed=1)
+    assert run(plan, shots=3, method="dynamic", seed=1).shots == 3
 
 
 def test_a_long_run_is_announced(plan_of, monkeypatch):
     monkeypatch.setattr("hyperfabric_q.execution.sample.LONG_S", 0.0)
     with pytest.warns(HyperFabricWarning, match="communication_qubits"):
-        run(plan_of(bell("z"), two_nodes(), ["qpu-0", "qpu-1"]), shots=5, noise="none", seed=1)
+        run(plan_of(bell("z"), two_nodes(), ["qpu-0", "qpu-1"]), shots=5, method="dynamic", noise="none", seed=1)
