@@ -8,10 +8,11 @@ until every error bar is below it, and a precision out of reach is refused after
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Protocol, TypeAlias
+from typing import Any, Literal, NoReturn, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +112,7 @@ def estimate(
     if sum(each is not None for each in (shots, per_variant, precision)) != 1:
         given = {"shots": shots, "per_variant": per_variant, "precision": precision}
         raise InvalidValue(field="shots", value=given, rule="give one of shots, per_variant and precision")
+    check_allocation(allocation)
     seed = resolve(seed)
     measured = measure(cut, observables, wires=wires)
     network = Network.of(cut)
@@ -136,6 +138,17 @@ def estimate(
         shots=reading.shots,
         seed=seed,
     )
+
+
+def check_allocation(allocation: object) -> None:
+    """Do nothing when it is a way to give out shots.
+
+    Raises:
+        InvalidValue: otherwise.
+    """
+    if not isinstance(allocation, str) or allocation not in get_args(Allocation):
+        rule = f"shots are given out as {' or '.join(map(repr, get_args(Allocation)))}"
+        raise InvalidValue(field="allocation", value=allocation, rule=rule)
 
 
 def needed_variants(cut: CutCircuit, keys: Iterable[Key]) -> dict[Key, Mask]:
@@ -277,7 +290,9 @@ class _Bench:
 
 def _check_reach(cut: CutCircuit, measured: Measured, precision: float, allowed: int) -> None:
     """Refuse a precision whose circuits alone, run a few times each, exceed what is allowed."""
-    if not (math.isfinite(precision) and precision > 0):
+    given: Any = precision
+    number = isinstance(given, numbers.Real) and not isinstance(given, bool | np.bool_)
+    if not (number and math.isfinite(precision) and precision > 0):
         raise InvalidValue(field="precision", value=precision, rule="a precision is a positive number")
     keys = [(number, group) for number, own in enumerate(measured.strings) for group in range(len(own.bases))]
     least = count_variants(cut, keys) * LEAST

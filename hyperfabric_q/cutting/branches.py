@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hyperfabric_q.cutting.decomposition import Complex
 from hyperfabric_q.cutting.fragments import Condition, Fragment, Gate, Marker, Measure, Reset, Step
+from hyperfabric_q.cutting.settings import is_countable
 from hyperfabric_q.errors import InternalError, SimulationRefused
 
 Bits = NDArray[np.uint8]
@@ -158,10 +159,12 @@ class _Walk:
 
 def _check(fragment: Fragment, amplitudes: int) -> None:
     if amplitudes > AMPLITUDES:
+        fits = is_countable(fragment.sides, len(fragment.outputs))
+        device = ", or run its subexperiments on a device" if fits else ""
         raise SimulationRefused(
             asked=f"{len(fragment.wires)} wires with {len(fragment.markers)} cuts on part {fragment.part}",
             found=f"their branches hold {amplitudes:.3g} amplitudes, at most {AMPLITUDES:.3g} are simulated",
-            remedy="Cut into narrower parts or with fewer cuts, or run its subexperiments on a device.",
+            remedy=f"Cut into narrower parts or with fewer cuts{device}.",
         )
 
 

@@ -99,6 +99,10 @@ def _per_part(field: str, given: Any, parts: Sequence[int], *, whole: bool) -> d
     for part, each in found.items():
         if each is None and not whole:
             continue
+        if isinstance(each, type):
+            rule = f"part {part} has the class itself"
+            remedy = f"Make one: {each.__name__}(...)."
+            raise InvalidValue(field=field, value=each.__name__, rule=rule, remedy=remedy)
         if not callable(getattr(each, "run", None)):
             rule = f"part {part} has none with a run method; the parts are {', '.join(map(str, parts))}"
             remedy = "Give one for all parts, or a mapping from every part to one."

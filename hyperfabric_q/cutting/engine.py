@@ -18,10 +18,10 @@ from hyperfabric_q.cutting.contract import Network, values
 from hyperfabric_q.cutting.decomposition import Real
 from hyperfabric_q.cutting.estimates import evaluate, plain_values
 from hyperfabric_q.cutting.fragments import CutCircuit
+from hyperfabric_q.cutting.given import given_values
 from hyperfabric_q.cutting.observables import Measured, measure
 from hyperfabric_q.cutting.sampling import Laws, Tally, drawn
 from hyperfabric_q.cutting.tensors import exact_tensor
-from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.seeds import resolve, stream
 
 KEPT = 64
@@ -187,22 +187,10 @@ class Workbench:
         )
 
     def _bound(self, parameters: Mapping[Any, float] | None) -> tuple[CutCircuit, list[tuple[float, ...]]]:
-        given = self._named(parameters or {})
+        given = given_values({} if parameters is None else parameters, self.cut.parameters)
         bound = self.cut.bind(given)
         bound.check_bound()
-        return bound, [tuple(float(given[each]) for each in own) for own in self._own]
-
-    def _named(self, parameters: Mapping[Any, float]) -> dict[Any, float]:
-        """The parameters by object, whether they were given by object or by name."""
-        names = {each.name: each for each in self.cut.parameters}
-        found = {}
-        for key, value in parameters.items():
-            parameter = names.get(key) if isinstance(key, str) else key
-            if parameter not in self.cut.parameters:
-                rule = f"the circuit has no such parameter; it has {', '.join(sorted(names)) or 'none'}"
-                raise InvalidValue(field="parameters", value=str(key), rule=rule)
-            found[parameter] = float(value)
-        return found
+        return bound, [tuple(given[each] for each in own) for own in self._own]
 
     def _state(self, bound: CutCircuit, number: int, key: tuple[float, ...]) -> Branches:
         known = self._states[number]

@@ -17,12 +17,9 @@ from hyperfabric_q.cutting.decomposition import Real
 from hyperfabric_q.cutting.estimates import Reading, evaluate
 from hyperfabric_q.cutting.observables import Ints, Measured, Strings
 from hyperfabric_q.cutting.sampling import Tally
-from hyperfabric_q.cutting.settings import Side
+from hyperfabric_q.cutting.settings import COUNTED, Side, is_countable
 from hyperfabric_q.cutting.tensors import Layout
 from hyperfabric_q.errors import OutcomesUnfit, SimulationRefused
-
-MOST: Final = 2**28
-"""Most numbers that the counts of one fragment in one basis may take: 2 GB."""
 
 FOREIGN: Final = "Give the counts of the circuit as it was, with the bits of its register 'c' only."
 
@@ -59,6 +56,20 @@ class Frame:
         sizes = self.layouts[fragment].settings
         return tuple(int(each) for each in np.unravel_index(variant, sizes)) if sizes else ()
 
+    def check_countable(self, fragment: int) -> None:
+        """Do nothing when the counts of a fragment fit into memory.
+
+        Raises:
+            SimulationRefused: otherwise.
+        """
+        layout = self.layouts[fragment]
+        if not is_countable(layout.sides, layout.outputs):
+            raise SimulationRefused(
+                asked=f"counts of fragment {fragment} with {layout.outputs} outputs in {layout.variants} variants",
+                found=f"that is {layout.variants * layout.outcomes:.3g} numbers, at most {COUNTED:.3g} are kept",
+                remedy="Cut into narrower parts or with fewer cuts.",
+            )
+
     def tally(self, fragment: int, group: int, counts: Mapping[int, Mapping[int, int]]) -> Tally:
         """Return what the variants of one fragment gave in one basis.
 
@@ -71,14 +82,8 @@ class Frame:
             OutcomesUnfit: bits that this circuit does not write.
             SimulationRefused: too many outcomes to count.
         """
+        self.check_countable(fragment)
         layout = self.layouts[fragment]
-        size = layout.variants * layout.outcomes
-        if size > MOST:
-            raise SimulationRefused(
-                asked=f"counts of fragment {fragment} with {layout.outputs} outputs in {layout.variants} variants",
-                found=f"that is {size:.3g} numbers, at most {MOST:.3g} are kept",
-                remedy="Cut into narrower parts or with fewer cuts.",
-            )
         found = np.zeros((layout.variants, layout.outcomes), dtype=np.int64)
         for variant, own in counts.items():
             outcomes = np.fromiter(own.keys(), dtype=np.int64, count=len(own))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -40,7 +41,12 @@ def given_assignment(prepared: Prepared, qubits: int, assignment: Any) -> Assign
     if not isinstance(labels, Sequence) or len(labels) != qubits:
         rule = f"there is one label for each of {qubits} qubits"
         raise InvalidValue(field="assignment", value=labels, rule=rule)
-    return Assignment.static(labels)
+    try:
+        return Assignment.static(labels)
+    except TypeError:
+        rule = "a label is a number, a string or anything else that can be a key"
+        remedy = 'Write for example "AABB" or [0, 0, 1, 1].'
+        raise InvalidValue(field="assignment", value=labels, rule=rule, remedy=remedy) from None
 
 
 def check_room(
@@ -75,3 +81,45 @@ def log_price(circuit: QuantumCircuit, who: Assignment) -> float:
             ends = tuple(sorted(who.part_at(qubit, row) for qubit in qubits))
             pairs.setdefault(ends, []).append(log_schmidt_sum(circuit.data[row].operation) or 0.0)
     return math.fsum(joint(math.fsum(each)) for each in pairs.values()) + WIRE * len(who.wire_cuts())
+
+
+def given_qubits(qubits: Any) -> tuple[int, ...]:
+    """Return the indices of qubits; whether the circuit has them is checked later.
+
+    Raises:
+        InvalidValue: no list of whole numbers.
+    """
+    listed = tuple(qubits) if isinstance(qubits, Iterable) else (None,)
+    if any(isinstance(each, bool) or not isinstance(each, numbers.Integral) for each in listed):
+        remedy = "Write [3] for one qubit; circuit.find_bit(qubit).index is the number of a Qubit."
+        raise InvalidValue(field="qubits", value=qubits, rule="they are a list of qubit numbers", remedy=remedy)
+    return tuple(int(each) for each in listed)
+
+
+def given_values(values: Any, parameters: Iterable[Any]) -> dict[Any, float]:
+    """Return the values of parameters by object, whether they were given by object or by name.
+
+    Raises:
+        InvalidValue: no mapping, a parameter that the circuit does not have, or a value that is no finite number.
+    """
+    names = {each.name: each for each in parameters}
+    listed = ", ".join(sorted(names)) or "none"
+    if not isinstance(values, Mapping):
+        rule = f"they are a mapping from a parameter or its name to a number; the circuit has {listed}"
+        raise InvalidValue(field="parameters", value=values, rule=rule)
+    known = set(names.values())
+    found = {names.get(key, key) if isinstance(key, str) else key: value for key, value in values.items()}
+    if left := [str(key) for key in found if key not in known]:
+        rule = f"the circuit has no such parameter; it has {listed}"
+        raise InvalidValue(field="parameters", value=left, rule=rule)
+    return {key: _angle(str(key), value) for key, value in found.items()}
+
+
+def _angle(name: str, value: Any) -> float:
+    try:
+        angle = math.nan if isinstance(value, bool | str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        angle = math.nan
+    if not math.isfinite(angle):
+        raise InvalidValue(field=name, value=str(value), rule="an angle is a finite number")
+    return angle

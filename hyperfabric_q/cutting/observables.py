@@ -6,19 +6,24 @@ strings are put into groups that commute qubit by qubit; a group is one measurem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.quantum_info import Pauli, SparsePauliOp
+from qiskit.quantum_info import Pauli, PauliList, SparsePauliOp
 
 from hyperfabric_q.cutting.decomposition import Real
 from hyperfabric_q.cutting.fragments import CutCircuit
 from hyperfabric_q.errors import InvalidValue
 
 Ints = NDArray[np.int64]
+
+_SUMS = 'Write SparsePauliOp(["ZZ", "XX"], [2.0, 1.0]) for 2 ZZ + XX, and ["ZZ", "XX"] for two observables.'
+_WORD = 63
+"""Outputs whose masks fit into 64 bits; masks of more are Python integers, for counting circuits only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,11 +87,15 @@ def read_observables(observables: Any, qubits: int) -> list[SparsePauliOp]:
         InvalidValue: another kind of value, another number of qubits, coefficients that are not real.
     """
     given: Any = [observables] if isinstance(observables, SparsePauliOp | Pauli | str) else observables
-    if not isinstance(given, Iterable):
-        rule = "it is a SparsePauliOp, Pauli or label, or several of them"
-        raise InvalidValue(field="observables", value=observables, rule=rule)
+    given = list(given) if isinstance(given, PauliList) else given
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | AbstractSet | Iterator):
+        rule = "it is a SparsePauliOp, Pauli or label, or a list of them"
+        raise InvalidValue(field="observables", value=observables, rule=rule, remedy=_SUMS)
     read = []
     for position, each in enumerate(given):
+        if isinstance(each, Mapping | AbstractSet | Iterator | list | tuple | PauliList):
+            rule = "each observable is one SparsePauliOp, Pauli or label"
+            raise InvalidValue(field=f"observables[{position}]", value=each, rule=rule, remedy=_SUMS)
         try:
             operator = each if isinstance(each, SparsePauliOp) else SparsePauliOp(each)
         except Exception as fault:
@@ -163,14 +172,18 @@ def _per_fragment(cut: CutCircuit, x: NDArray[np.bool_], z: NDArray[np.bool_]) -
         held[number].append((qubit, position))
     for own in held:
         qubits = [qubit for qubit, _ in own]
-        weights = np.array([1 << position for _, position in own], dtype=np.int64)
-        masks = np.stack([x[:, qubits] @ weights, z[:, qubits] @ weights], axis=1).astype(np.int64)
+        kind: Any = np.int64 if len(own) <= _WORD else object
+        weights = np.array([1 << position for _, position in own], dtype=kind)
+        masks = np.stack([x[:, qubits].astype(kind) @ weights, z[:, qubits].astype(kind) @ weights], axis=1)
         if not len(masks):
             masks = np.zeros((0, 2), dtype=np.int64)
-        distinct, first, inverse = np.unique(masks, axis=0, return_index=True, return_inverse=True)
+        told = masks
+        if masks.dtype == object:
+            told = np.packbits(np.concatenate([x[:, qubits], z[:, qubits]], axis=1), axis=1)
+        _, first, inverse = np.unique(told, axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)
         rank = np.argsort(order)
-        yield distinct[order], rank[inverse.reshape(-1)]
+        yield masks[first[order]], rank[inverse.reshape(-1)]
 
 
 def grouped(masks: Ints) -> tuple[Ints, tuple[tuple[int, int], ...]]:

@@ -13,23 +13,22 @@ from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.quantum_info import Pauli, SparsePauliOp
 
 from hyperfabric_q.convert import accept
 from hyperfabric_q.cutting import engine
-from hyperfabric_q.cutting.allocation import Allocation, count_variants, estimate, needed_variants
+from hyperfabric_q.cutting.allocation import Allocation, check_allocation, count_variants, estimate, needed_variants
 from hyperfabric_q.cutting.answers import Answers, label_of
-from hyperfabric_q.cutting.assignment import Assignment, operands
+from hyperfabric_q.cutting.assignment import Assignment
 from hyperfabric_q.cutting.devices import Devices
 from hyperfabric_q.cutting.distributions import BitTensors, bit_tensors
 from hyperfabric_q.cutting.emit import needs_ancilla
 from hyperfabric_q.cutting.finder import find_cuts
 from hyperfabric_q.cutting.finder.request import METHODS
 from hyperfabric_q.cutting.fragments import CutCircuit
-from hyperfabric_q.cutting.given import check_room, given_assignment, log_price
+from hyperfabric_q.cutting.given import check_room, given_assignment, given_qubits, given_values, log_price
 from hyperfabric_q.cutting.observables import Measured, measure, read_observables
 from hyperfabric_q.cutting.outcomes import Distribution, bit_string, distribution_of, drawn_outcomes, register_breaks
-from hyperfabric_q.cutting.prepare import Prepared, read_marked
+from hyperfabric_q.cutting.prepare import Prepared, measures, read_marked
 from hyperfabric_q.cutting.split import split
 from hyperfabric_q.cutting.subexperiments import SHOTS, Subexperiments, make_subexperiments
 from hyperfabric_q.errors import InvalidValue
@@ -168,11 +167,7 @@ class CutPlan:
         Raises:
             InvalidValue: no such parameter, or no finite number.
         """
-        names = {each.name: each for each in self.cut.parameters}
-        found = {names.get(key, key) if isinstance(key, str) else key: value for key, value in parameters.items()}
-        if left := [str(key) for key in found if key not in self.cut.parameters]:
-            rule = f"the circuit has no such parameter; it has {', '.join(sorted(names)) or 'none'}"
-            raise InvalidValue(field="parameters", value=left, rule=rule)
+        found = given_values(parameters, self.cut.parameters)
         return replace(self, circuit=self.circuit.assign_parameters(found), cut=self.cut.bind(found))
 
     # ---------------------------------------------------------------------------------------------------------- devices
@@ -190,11 +185,13 @@ class CutPlan:
 
         Raises:
             InvalidValue: unbound parameters, unfit observables, fewer shots than circuits.
+            SimulationRefused: a fragment too wide for its outcomes to be counted.
 
         Cost: linear in the instructions of all circuits.
         """
         labels = self._labels(observables)
         measured = self._measured(observables)
+        check_allocation(allocation)
         given = None
         if allocation == "neyman" or shots is not None:
             wanted = self.unique_subexperiments(observables) * SHOTS if shots is None else shots
@@ -229,6 +226,7 @@ class CutPlan:
             OverheadTooHigh: the precision is out of reach.
             OutcomesUnfit: a sampler returned something else than was asked for.
         """
+        check_allocation(allocation)
         if sampler is None:
             if pass_manager is not None:
                 rule = "there is no device for it to compile for"
@@ -334,9 +332,6 @@ class CutPlan:
     # ----------------------------------------------------------------------------------------------------------- inside
 
     def _labels(self, observables: Any) -> tuple[str, ...]:
-        if not isinstance(observables, Iterable | SparsePauliOp | Pauli):
-            rule = "they are one SparsePauliOp, Pauli or label, or several"
-            raise InvalidValue(field="observables", value=observables, rule=rule)
         return tuple(label_of(each) for each in read_observables(observables, self.circuit.num_qubits))
 
     def _measured(self, observables: Any) -> Measured:
@@ -352,12 +347,12 @@ class CutPlan:
     def _bits(
         self, qubits: Iterable[int] | None, per_variant: int | None, seed: int | None
     ) -> tuple[BitTensors, tuple[int, ...]]:
-        given: tuple[int, ...] = () if qubits is None else tuple(qubits)
+        given: tuple[int, ...] = () if qubits is None else given_qubits(qubits)
         clbits: range | tuple[int, ...] = ()
         breaks: tuple[int, ...] = ()
         if qubits is None:
             clbits, breaks = range(self.circuit.num_clbits), register_breaks(self.circuit)
-            if not any(name == "measure" for _, _, name in operands(self.cut.circuit)):
+            if not measures(self.cut.circuit):
                 clbits, breaks, given = (), (), tuple(range(self.circuit.num_qubits))
         tensors = bit_tensors(
             self.cut, qubits=given, clbits=clbits, per_variant=per_variant, seed=seed, wires=self.wires
@@ -428,12 +423,17 @@ def cut(
         1 (exact)
     """
     given = accept(circuit)
+    if not given.num_qubits:
+        raise InvalidValue(field="circuit", value=given.name, rule="it has no qubits, so there is nothing to cut")
     prepared = read_marked(given)
     seed = resolve(seed)
     if max_qubits is not None and widths is not None:
         rule = "max_qubits is for QPUs that are alike, widths for others; give one of them"
         raise InvalidValue(field="widths", value=tuple(widths), rule=rule)
     if assignment is not None or prepared.marks:
+        if set(methods) != set(METHODS):
+            rule = "nothing is searched where the cuts are given"
+            raise InvalidValue(field="methods", value=tuple(methods), rule=rule, remedy="Leave methods out.")
         who = given_assignment(prepared, given.num_qubits, assignment)
         check_room(who.widths(prepared.circuit, reuse=reuse), max_qubits, widths, parts)
         return _of_assignment(given, prepared, who, reuse=reuse, seed=seed)

@@ -115,7 +115,9 @@ def _plain(instruction: CircuitInstruction, row: int, depth: int) -> Iterator[Ci
     elif instruction.is_control_flow() or depth == 0:
         reason = "only if_else is understood among the statements that steer a circuit; unroll loops first"
         raise UnsupportedOperation(operation=name, reason=reason, index=row)
-    elif len(instruction.qubits) <= 2 and not instruction.clbits and instruction.is_parameterized():
+    elif (
+        instruction.is_parameterized() and len(instruction.qubits) <= 2 and not instruction.clbits and _binds(operation)
+    ):
         yield instruction
     elif len(instruction.qubits) <= 2 and (matrix := matrix_of(instruction)) is not None:
         if np.abs(matrix - matrix[0, 0] * np.eye(len(matrix))).max() > IDENTITY:
@@ -131,6 +133,27 @@ def _plain(instruction: CircuitInstruction, row: int, depth: int) -> Iterator[Ci
     else:
         reason = f"it acts on {len(instruction.qubits)} qubits and has no definition in smaller gates"
         raise UnsupportedOperation(operation=name, reason=reason, index=row)
+
+
+def measures(circuit: QuantumCircuit) -> bool:
+    """Whether a prepared circuit measures, also inside its conditions."""
+    return any(
+        each.name == "measure" or (each.is_control_flow() and any(measures(block) for block in each.operation.blocks))
+        for each in circuit.data
+    )
+
+
+def _binds(operation: Any) -> bool:
+    """Whether a gate has a matrix once numbers stand for its parameters; one made from a circuit has none."""
+    if getattr(operation, "definition", None) is None:
+        return True
+    trial = operation.copy()
+    try:
+        trial.params = [0.5 if getattr(each, "parameters", None) else each for each in trial.params]
+        trial.to_matrix()
+    except Exception:  # Qiskit raises what it likes where there is no matrix
+        return False
+    return True
 
 
 def matrix_of(instruction: CircuitInstruction) -> Any:

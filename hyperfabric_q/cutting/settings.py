@@ -7,6 +7,7 @@ of a setting. All of them lie in a space of ``rank`` operators, and a simulation
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,9 @@ import numpy as np
 from hyperfabric_q.cutting.decomposition import Complex, Instrument, Real
 
 SAME = 1e-10
+
+COUNTED = 2**28
+"""Most numbers that the counts of one fragment in one basis may take: 2 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +57,14 @@ class Side:
     def operators(self) -> Complex:
         """Return the distinct Kraus operators as matrices, shape (k, d_out, d_in)."""
         return np.asarray(np.einsum("kb,bij->kij", self.kraus, self.basis))
+
+
+def is_countable(sides: Sequence[Side], outputs: int) -> bool:
+    """Whether the counts of a fragment with these markers fit into memory, as they have to on devices."""
+    size = 1 << outputs
+    for side in sides:
+        size *= len(side.settings) * (1 if side.signed else side.settings.shape[1])
+    return size << any(side.signed and (side.patterns[:, 0] < 0).any() for side in sides) <= COUNTED
 
 
 _MADE: dict[tuple[object, ...], Side] = {}

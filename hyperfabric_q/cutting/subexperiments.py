@@ -234,21 +234,24 @@ class Subexperiments(Sequence[Subexperiment]):
         """Return what ``to_dict`` wrote; circuits are read when they are asked for.
 
         Raises:
-            InvalidValue: it is nothing that ``to_dict`` writes.
+            InvalidValue: it is nothing that ``to_dict`` writes, or names variants that there are not.
         """
         if not isinstance(given, Mapping) or given.get("schema") != SCHEMA:
             found = given.get("schema") if isinstance(given, Mapping) else given
             raise InvalidValue(field="schema", value=found, rule=f"subexperiments are written as {SCHEMA!r}")
         try:
-            return cls(
+            made = cls(
                 members=tuple(_member(each) for each in given["members"]),
                 labels=tuple(str(each) for each in given["labels"]),
                 gamma=float(given["gamma"]),
                 frame=Frame.from_dict(given["frame"]),
             )
-        except (KeyError, TypeError, ValueError) as fault:
+        except (KeyError, TypeError, ValueError, OverflowError) as fault:
             rule = f"something is missing or of another kind ({type(fault).__name__}: {fault})"
             raise InvalidValue(field="subexperiments", value=list(given), rule=rule) from None
+        for member in made:
+            _check_member(member, made.frame)
+        return made
 
 
 def _member(given: Mapping[str, Any]) -> Subexperiment:
@@ -260,6 +263,18 @@ def _member(given: Mapping[str, Any]) -> Subexperiment:
         variants=variants,
         source=str(given["qasm"]),
     )
+
+
+def _check_member(member: Subexperiment, frame: Frame) -> None:
+    fragments, keys = {each.fragment for each in member.variants}, set(frame.keys())
+    known = all(
+        (each.fragment, each.group) in keys and 0 <= each.variant < frame.layouts[each.fragment].variants
+        for each in member.variants
+    )
+    if len(fragments) != 1 or not known:
+        rule = "a circuit serves variants (fragment, basis, setting, shots) of one fragment that the frame knows"
+        told = [(each.fragment, each.group, each.variant, each.shots) for each in member.variants]
+        raise InvalidValue(field=f"members[{member.id}].variants", value=told, rule=rule)
 
 
 def make_subexperiments(
@@ -279,6 +294,9 @@ def make_subexperiments(
         reuse: whether qubits of ended wires are reset and used again.
         shots: of each variant, per (fragment, group); 1024 by default.
 
+    Raises:
+        SimulationRefused: a fragment too wide for its outcomes to be counted.
+
     Cost: linear in all instructions of all circuits.
     """
     cut.check_bound()
@@ -291,6 +309,8 @@ def make_subexperiments(
         tables=tuple(scripts[n].tables if n in scripts else () for n in range(len(cut.fragments))),
         spare=tuple(len(scripts[n].clbit) if n in scripts else 0 for n in range(len(cut.fragments))),
     )
+    for number in numbers:
+        frame.check_countable(number)
     found: dict[str, tuple[int, QuantumCircuit, list[Variant]]] = {}
     for (number, group), mask in needed_variants(cut, frame.keys()).items():
         fragment, script = cut.fragments[number], scripts[number]

@@ -81,7 +81,11 @@ def test_values_come_back_as_they_went():
     assert encode({"b": 1, "a": np.int64(2)}) == encode({"a": 2, "b": 1})
 
 
-@pytest.mark.parametrize("value", [object(), {1: 2}, {"a": {3}}, 1j, np.array(["text"])], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1: 2}, {"a": {3}}, 1j, np.array(["text"])],
+    ids=["object", "number key", "set", "complex", "text array"],
+)
 def test_values_that_are_not_plain_are_refused(value):
     with pytest.raises(InvalidValue):
         encode(value)

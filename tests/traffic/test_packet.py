@@ -37,7 +37,7 @@ def test_classes_never_fall_as_the_priority_falls(data_type):
     assert all(0 <= each <= 7 for each in classes)
 
 
-@pytest.mark.parametrize("data_type", set(DataType) - {DataType.CONTROL_MESSAGE})
+@pytest.mark.parametrize("data_type", sorted(set(DataType) - {DataType.CONTROL_MESSAGE}))
 def test_no_priority_lifts_user_data_into_class_0(data_type):
     assert min(priority_class(data_type, each) for each in PacketPriority) >= 1
 
