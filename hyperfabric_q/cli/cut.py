@@ -64,7 +64,7 @@ def cut_command(
         _check(shots, precision, observable, exact=exact)
         with _progress("loading"):
             from hyperfabric_q.convert import accept  # noqa: PLC0415 - keeps --help fast
-            from hyperfabric_q.cutting.answers import read_label  # noqa: PLC0415
+            from hyperfabric_q.cutting.observables import read_label  # noqa: PLC0415
             from hyperfabric_q.cutting.plan import cut  # noqa: PLC0415
         circuit = accept(file)
         circuit.name = file.stem

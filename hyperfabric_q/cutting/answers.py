@@ -11,11 +11,9 @@ from qiskit.quantum_info import SparsePauliOp
 
 from hyperfabric_q.cutting.decomposition import Real
 from hyperfabric_q.cutting.estimates import Reading
-from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.estimate import Estimate
 
 _MOST_TERMS: Final = 3
-_PAULIS: Final = frozenset("IXYZ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -111,23 +109,3 @@ def label_of(operator: SparsePauliOp) -> str:
     if len(operator) > _MOST_TERMS:
         terms.append(f"{len(operator) - _MOST_TERMS} more")
     return " + ".join(terms)
-
-
-def read_label(text: str, qubits: int) -> SparsePauliOp:
-    """Return the observable that "ZZ@0,1" names: one Pauli letter for each qubit listed. "ZZII" names it in full.
-
-    Raises:
-        InvalidValue: other letters, other numbers, or qubits that the circuit does not have.
-    """
-    letters, at, places = text.strip().partition("@")
-    letters = letters.upper()
-    if not at and len(letters) == qubits and set(letters) <= _PAULIS:
-        return SparsePauliOp(letters)
-    listed = [each.strip() for each in places.split(",")] if at else []
-    whole = all(each.isdecimal() for each in listed)
-    numbers = [int(each) for each in listed] if whole else []
-    fits = len(set(numbers)) == len(numbers) == len(letters) > 0
-    if not (set(letters) <= _PAULIS and fits and all(each < qubits for each in numbers)):
-        rule = f"it is one letter of I, X, Y, Z for each qubit named after the @, from 0 to {qubits - 1}"
-        raise InvalidValue(field="observable", value=text, rule=rule, remedy='Write for example "ZZ@0,1".')
-    return SparsePauliOp.from_sparse_list([(letters, numbers, 1.0)], qubits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ Ints = NDArray[np.int64]
 _SUMS = 'Write SparsePauliOp(["ZZ", "XX"], [2.0, 1.0]) for 2 ZZ + XX, and ["ZZ", "XX"] for two observables.'
 _WORD = 63
 """Outputs whose masks fit into 64 bits; masks of more are Python integers, for counting circuits only."""
+
+
+_PAULIS: Final = frozenset("IXYZ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +84,7 @@ class Measured:
 
 
 def read_observables(observables: Any, qubits: int) -> list[SparsePauliOp]:
-    """Return a list of operators from one or several SparsePauliOp, Pauli, PauliList or labels such as "ZZII".
+    """Return operators from one or several SparsePauliOp, Pauli, PauliList or labels such as "ZZII" or "ZZ@0,1".
 
     Raises:
         InvalidValue: another kind of value, another number of qubits, coefficients that are not real.
@@ -97,7 +100,11 @@ def read_observables(observables: Any, qubits: int) -> list[SparsePauliOp]:
             rule = "each observable is one SparsePauliOp, Pauli or label"
             raise InvalidValue(field=f"observables[{position}]", value=each, rule=rule, remedy=_SUMS)
         try:
+            if isinstance(each, str) and "@" in each:
+                each = read_label(each, qubits)  # noqa: PLW2901 - the same observable, written out
             operator = each if isinstance(each, SparsePauliOp) else SparsePauliOp(each)
+        except InvalidValue:
+            raise
         except Exception as fault:
             rule = f"it is no Pauli operator ({type(fault).__name__})"
             raise InvalidValue(field=f"observables[{position}]", value=each, rule=rule) from None
@@ -113,6 +120,26 @@ def read_observables(observables: Any, qubits: int) -> list[SparsePauliOp]:
             raise InvalidValue(field=f"observables[{position}]", value=str(each), rule=rule)
         read.append(operator)
     return read
+
+
+def read_label(text: str, qubits: int) -> SparsePauliOp:
+    """Return the observable that "ZZ@0,1" names: one Pauli letter for each qubit listed. "ZZII" names it in full.
+
+    Raises:
+        InvalidValue: other letters, other numbers, or qubits that the circuit does not have.
+    """
+    letters, at, places = text.strip().partition("@")
+    letters = letters.upper()
+    if not at and len(letters) == qubits and set(letters) <= _PAULIS:
+        return SparsePauliOp(letters)
+    listed = [each.strip() for each in places.split(",")] if at else []
+    whole = all(each.isdecimal() for each in listed)
+    numbers = [int(each) for each in listed] if whole else []
+    fits = len(set(numbers)) == len(numbers) == len(letters) > 0
+    if not (set(letters) <= _PAULIS and fits and all(each < qubits for each in numbers)):
+        rule = f"it is one letter of I, X, Y, Z for each qubit named after the @, from 0 to {qubits - 1}"
+        raise InvalidValue(field="observable", value=text, rule=rule, remedy='Write for example "ZZ@0,1".')
+    return SparsePauliOp.from_sparse_list([(letters, numbers, 1.0)], qubits)
 
 
 def measure(cut: CutCircuit, observables: Any, *, wires: Sequence[int] | None = None) -> Measured:

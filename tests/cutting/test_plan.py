@@ -11,8 +11,9 @@ from qiskit.circuit.library import UnitaryGate
 from qiskit.quantum_info import SparsePauliOp, Statevector, random_unitary
 
 import hyperfabric_q as hq
-from hyperfabric_q.cutting.answers import label_of, read_label
+from hyperfabric_q.cutting.answers import label_of
 from hyperfabric_q.cutting.assignment import Assignment
+from hyperfabric_q.cutting.observables import read_label
 from hyperfabric_q.errors import HyperFabricWarning, InvalidValue, NoCutFound, OverheadTooHigh, UnsupportedOperation
 
 

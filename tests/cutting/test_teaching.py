@@ -167,3 +167,16 @@ def test_a_gate_of_the_user_with_a_parameter_is_bound(oracle):
     expected = oracle(circuit.assign_parameters(values), ["ZZZZ", "XIYX", "IIZX"])
     assert found.evs == pytest.approx(expected, abs=1e-9)
     assert plan.workbench(["ZZZZ", "XIYX", "IIZX"]).exact(values) == pytest.approx(expected, abs=1e-9)
+
+
+def test_observables_may_name_their_qubits_as_answers_do():
+    circuit = QuantumCircuit(4)
+    circuit.h(0)
+    for qubit in range(3):
+        circuit.cx(qubit, qubit + 1)
+    plan = hq.cut(circuit, max_qubits=2, seed=1)
+    answers = plan.exact(["ZZ@0,3", "ZIIZ"])
+    assert answers.evs == pytest.approx([1.0, 1.0])
+    assert answers.labels[0] == answers.labels[1] == "ZZ@0,3"
+    with pytest.raises(InvalidValue, match="letter"):
+        plan.exact("ZZ@0")
