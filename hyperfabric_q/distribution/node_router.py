@@ -365,8 +365,10 @@ class _Walk:
                 self._emit(position)
             return
         left = end - start
-        for step in self._sabre(start, end).data:
-            places = [step.qubits[0]._index, *(qubit._index for qubit in step.qubits[1:])]
+        found = self._sabre(start, end)
+        index = {qubit: place for place, qubit in enumerate(found.qubits)}
+        for step in found.data:
+            places = [index[qubit] for qubit in step.qubits]
             if step.name == "swap":
                 self._swap(*places)
             elif step.name != "ahead":
