@@ -5,7 +5,6 @@ Every way of executing a plan reads this value, so that all of them carry the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,10 +49,3 @@ class RunNoise:
         weights.setflags(write=False)
         object.__setattr__(self, "pair_weights", weights)
         object.__setattr__(self, "idles", tuple(sorted(self.idles)))
-
-    def waits_before(self, instruction: int) -> Iterator[Idle]:
-        """Yield the waits just before an instruction; O(log waits)."""
-        place = np.searchsorted([idle.before for idle in self.idles], instruction)
-        while place < len(self.idles) and self.idles[place].before == instruction:
-            yield self.idles[place]
-            place += 1
