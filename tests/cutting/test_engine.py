@@ -5,9 +5,10 @@ import time
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit
+from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector
+from qiskit_aer import AerSimulator
 
 from hyperfabric_q.cutting.allocation import estimate
 from hyperfabric_q.cutting.assignment import Assignment
@@ -229,3 +230,19 @@ def test_error_bars_hold_where_one_fragment_ends_several_wires():
     values = np.array([each.estimates[0].value for each in found])
     told = np.mean([each.estimates[0].stderr for each in found])
     assert 0.8 < values.std(ddof=1) / told < 1.25
+
+
+@pytest.mark.slow
+def test_500_random_circuits_up_to_12_qubits_have_the_values_of_aer(make_circuit):
+    simulator = AerSimulator(method="statevector")
+    for number in range(500):
+        rng = np.random.default_rng(number)
+        qubits, parts = int(rng.integers(4, 13)), int(rng.integers(2, 5))
+        circuit, assignment = make_circuit(rng, qubits, 3 * qubits // 2, parts=parts, wires=int(rng.integers(0, 2)))
+        strings = [SparsePauliOp("".join(rng.choice(list("IXYZ"), qubits))) for _ in range(3)]
+        reference = circuit.copy()
+        for place, string in enumerate(strings):
+            reference.save_expectation_value(string, range(qubits), label=str(place))
+        told = simulator.run(transpile(reference, simulator, optimization_level=0)).result().data(0)
+        due = [told[str(place)] for place in range(3)]
+        assert exact(split(circuit, assignment), strings) == pytest.approx(due, abs=1e-9)
