@@ -166,24 +166,38 @@ def needed_variants(cut: CutCircuit, keys: Iterable[Key]) -> dict[Key, Mask]:
                 found=f"there are {listed:,} of them for each basis, at most {MOST_VARIANTS:,} are handled",
                 remedy="Use wider QPUs, or cut elsewhere, so that fewer cuts meet in one part.",
             )
-        mask = np.ones(1, dtype=bool)
-        for own in _used_settings(cut, fragment):
-            mask = (mask[:, None] & own[None, :]).reshape(-1)
-        found[fragment, group] = mask
+        sizes = tuple(len(side.settings) for side in cut.fragments[fragment].sides)
+        mask = np.ones(sizes, dtype=bool)
+        for axes, own in _used_settings(cut, fragment):
+            mask &= own.reshape([size if axis in axes else 1 for axis, size in enumerate(sizes)])
+        found[fragment, group] = mask.reshape(-1)
     return found
 
 
 def count_variants(cut: CutCircuit, keys: Iterable[Key]) -> int:
     """Return how many variants ``needed_variants`` would list, without listing them."""
-    return sum(math.prod(int(own.sum()) for own in _used_settings(cut, fragment)) for fragment, _ in keys)
+    return sum(math.prod(int(own.sum()) for _, own in _used_settings(cut, fragment)) for fragment, _ in keys)
 
 
-def _used_settings(cut: CutCircuit, fragment: int) -> Iterator[Mask]:
-    """Yield for each end of a cut in a fragment which of its settings a term with a weight needs."""
-    for marker, side in zip(cut.fragments[fragment].markers, cut.fragments[fragment].sides, strict=True):
-        weights = cut.cuts[marker.cut].decomposition.weights
-        used = (weights != 0).any(axis=1 - marker.side)
-        yield (np.abs(side.reading).sum(axis=2)[used] > 0).any(axis=0)
+def _used_settings(cut: CutCircuit, fragment: int) -> Iterator[tuple[tuple[int, ...], Mask]]:
+    """Yield for each end of a cut in a fragment (its axis, which of its settings a term with a weight needs).
+
+    Where a fragment holds both ends, it is both axes and the pairs of settings.
+    """
+    whole = cut.fragments[fragment]
+    axes: dict[int, list[int]] = {}
+    for axis, marker in enumerate(whole.markers):
+        axes.setdefault(marker.cut, []).append(axis)
+    for number, own in axes.items():
+        weights = cut.cuts[number].decomposition.weights
+        reads = [np.abs(whole.sides[axis].reading).sum(axis=2) > 0 for axis in own]
+        if len(own) == 1:
+            used = (weights != 0).any(axis=1 - whole.markers[own[0]].side)
+            yield tuple(own), reads[0][used].any(axis=0)
+            continue
+        across = (weights if whole.markers[own[0]].side == 0 else weights.T) != 0
+        left, right = (each.astype(np.int64) for each in reads)
+        yield tuple(own), left.T @ across.astype(np.int64) @ right > 0
 
 
 class _Bench:

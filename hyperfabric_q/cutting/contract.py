@@ -109,7 +109,7 @@ def _group_values(
     network: Network, ready: Sequence[Real], index: Ints, group: tuple[int, ...], identity: Ints | None
 ) -> Real:
     idle = _idle(index, group, identity)
-    if len(group) == 1:
+    if len(group) == 1 and not network.axes[group[0]]:
         (only,) = group
         return np.where(idle, 1.0, ready[only][index[:, only]])
     distinct, inverse = np.unique(index[:, group], axis=0, return_inverse=True)

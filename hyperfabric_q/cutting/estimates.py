@@ -136,12 +136,15 @@ def _moments(measured: Measured, tally: Tally) -> _Moments:
     count = means.shape[1]
     zero = np.zeros(1, dtype=np.int64)
     products = feature_means(frequencies, layout, zero, squared=True).reshape(layout.variants, count, count)
+    scale = np.ones(layout.variants) if tally.scale is None else tally.scale
+    means *= scale[:, None, None]
+    products *= scale[:, None, None] ** 2
     second = np.einsum("vpp->vp", products)[:, :, None]
     spread = _unbiased(second - means**2, shots[:, None, None])
     # A feature that came out the same every time may still vary; one that cannot vary does not.
     floor = 1.0 / np.maximum(shots, 1)[:, None, None]
-    can_vary = ~(_constant(layout)[:, :, None] & (masks == 0))
-    spread = np.where(can_vary, np.maximum(spread, floor * (second > 0)), 0.0)
+    can_vary = ~(_constant(layout)[:, :, None] & (masks == 0) & (scale == 1)[:, None, None])
+    spread = np.where(can_vary, np.maximum(spread, floor * (second > 0) * scale[:, None, None] ** 2), 0.0)
     return _Moments(tally, members, means, spread, products)
 
 
@@ -241,6 +244,8 @@ def _covariance(measured: Measured, moments: _Moments) -> Real:
     patterns, count = moments.means.shape[1], len(masks)
     second = feature_means(frequencies, layout, distinct, squared=True)
     second = second.reshape(layout.variants, patterns, patterns, len(distinct))[..., place.reshape(count, count)]
+    if tally.scale is not None:
+        second = second * tally.scale[:, None, None, None, None] ** 2
     flat = moments.means.reshape(layout.variants, -1)
     matrix = second.transpose(0, 1, 3, 2, 4).reshape(layout.variants, flat.shape[1], flat.shape[1])
     shots = moments.shots[:, None, None]

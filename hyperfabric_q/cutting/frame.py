@@ -88,11 +88,19 @@ class Frame:
         for variant, own in counts.items():
             outcomes = np.fromiter(own.keys(), dtype=np.int64, count=len(own))
             times = np.fromiter(own.values(), dtype=np.int64, count=len(own))
-            np.add.at(found[variant], self._place(fragment, self.settings(fragment, variant), outcomes), times)
+            np.add.at(found[variant], self.place(fragment, variant, outcomes), times)
         return Tally(fragment=fragment, group=group, layout=layout, counts=found)
 
-    def _place(self, fragment: int, settings: tuple[int, ...], outcomes: Ints) -> Ints:
-        """Where each outcome stands in the layout: (sign, m of markers told apart, outputs)."""
+    def place(self, fragment: int, variant: int, outcomes: Ints) -> Ints:
+        """Return where outcomes of a variant stand in the layout: (sign, m of markers told apart, outputs).
+
+        Raises:
+            OutcomesUnfit: bits that this circuit does not write.
+        """
+        settings = self.settings(fragment, variant)
+        if (outcomes >> self.bits(fragment)).any():
+            raise OutcomesUnfit(problem=f"an outcome of fragment {fragment} has too many bits", remedy=FOREIGN)
+        outcomes = outcomes & (1 << self.bits(fragment) - self.spare[fragment]) - 1
         layout = self.layouts[fragment]
         start = layout.outputs
         negative = np.zeros(len(outcomes), dtype=np.int64)
@@ -106,8 +114,6 @@ class Frame:
                 negative ^= side.patterns[j, 0, m] < 0
             else:
                 told = told * side.settings.shape[1] + m
-        if (outcomes >> start + self.spare[fragment]).any():
-            raise OutcomesUnfit(problem=f"an outcome of fragment {fragment} has too many bits", remedy=FOREIGN)
         width = int(np.prod(layout.told_apart, dtype=np.int64))
         inner = outcomes & 2**layout.outputs - 1
         return np.asarray((negative * width + told) * 2**layout.outputs + inner)

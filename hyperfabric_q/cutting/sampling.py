@@ -7,7 +7,7 @@ shot, and costs no more for a million shots than for ten.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,12 +29,15 @@ class Tally:
         fragment, group: whose.
         layout: of variants and outcomes.
         counts: how often each outcome came, shape (variants, outcomes).
+        scale: what a shot of each variant counts for, shape (variants,); None where all count as one. Shots that do
+            not count as one carry a sign of their own, and the layout has room for it.
     """
 
     fragment: int
     group: int
     layout: Layout
     counts: Ints
+    scale: Real | None = None
 
     @property
     def shots(self) -> Ints:
@@ -43,7 +46,7 @@ class Tally:
 
     def plus(self, other: Tally) -> Tally:
         """Return both tallies together."""
-        return Tally(fragment=self.fragment, group=self.group, layout=self.layout, counts=self.counts + other.counts)
+        return replace(self, counts=self.counts + other.counts)
 
 
 class Laws:

@@ -15,7 +15,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import RZGate
 
-from hyperfabric_q.cutting.assignment import CONTROL_FLOW, Assignment
+from hyperfabric_q.cutting.assignment import CONTROL_FLOW, Assignment, operands
 from hyperfabric_q.cutting.decomposition import Decomposition
 from hyperfabric_q.cutting.fragments import (
     Condition,
@@ -42,7 +42,12 @@ _CUT_GATES: dict[str, GateDecomposition] = {}
 
 
 def split(
-    circuit: QuantumCircuit, assignment: Assignment, *, wire: WireKind = "lo", joint: Iterable[Sequence[int]] = ()
+    circuit: QuantumCircuit,
+    assignment: Assignment,
+    *,
+    wire: WireKind = "lo",
+    joint: Iterable[Sequence[int]] = (),
+    inside: Iterable[int] = (),
 ) -> CutCircuit:
     """Return the fragments and cuts of a prepared circuit.
 
@@ -51,17 +56,19 @@ def split(
         assignment: who runs what.
         wire: how wires are cut: "lo" (4 preparations), "lo_six" (6, fewer shots) or "locc" (gamma 3, with messages).
         joint: groups of rows of cut gates between the same two parts, each to be cut as one (gamma 2 Π s - 1).
+        inside: rows of two-qubit gates that are cut although their operands lie on the same part.
 
     Raises:
         UnsupportedOperation: a condition that needs a bit of another part, a cut inside an if_else.
-        InvalidValue: an assignment for another number of qubits; a joint group that cannot act at one time.
+        InvalidValue: rows ``inside`` that are no two-qubit gates; an assignment for another number of qubits; a joint
+            group that cannot act at one time.
 
     Cost: linear in the instructions.
     """
     if len(assignment.segments) != circuit.num_qubits:
         rule = f"the circuit has {circuit.num_qubits} qubits; one tuple of segments is needed for each"
         raise InvalidValue(field="segments", value=len(assignment.segments), rule=rule)
-    splitter = _Splitter(circuit, assignment, wire)
+    splitter = _Splitter(circuit, assignment, wire, _gates(circuit, inside))
     for rows in splitter.order(tuple(tuple(group) for group in joint)):
         splitter.advance(rows)
     return splitter.finish()
@@ -79,8 +86,8 @@ class _Piece:
 class _Splitter:
     """The pass over the instructions; it lives for one call of ``split``."""
 
-    def __init__(self, circuit: QuantumCircuit, assignment: Assignment, wire: WireKind) -> None:
-        self.circuit, self.assignment, self.wire_cut = circuit, assignment, wire_cut(wire)
+    def __init__(self, circuit: QuantumCircuit, assignment: Assignment, wire: WireKind, inside: frozenset[int]) -> None:
+        self.circuit, self.assignment, self.wire_cut, self.inside = circuit, assignment, wire_cut(wire), inside
         self.index = {qubit: position for position, qubit in enumerate(circuit.qubits)}
         self.clbit = {clbit: position for position, clbit in enumerate(circuit.clbits)}
         self.run = [0] * circuit.num_qubits
@@ -137,6 +144,9 @@ class _Splitter:
             if instruction.name in CONTROL_FLOW:
                 reason = f"its qubits lie on different parts; a conditional gate cannot be cut ({self.spread(places)})"
                 raise UnsupportedOperation(operation=instruction.name, reason=reason, index=row)
+            self.cut_one(row, instruction, places)
+            return
+        if row in self.inside:
             self.cut_one(row, instruction, places)
             return
         if not places:
@@ -334,6 +344,15 @@ class _Splitter:
         (run,), bit = raw[1], raw[2]
         ends_here = run[1] == self.run[run[0]]
         return ends_here and self.last_use[run] == time == self.written[bit] and self.read_until.get(bit, -1) < time
+
+
+def _gates(circuit: QuantumCircuit, rows: Iterable[int]) -> frozenset[int]:
+    wanted = frozenset(rows)
+    gates = {row for row, qubits, name in operands(circuit) if len(qubits) == 2 and name not in CONTROL_FLOW}
+    if not wanted <= gates:
+        rule = "only the rows of two-qubit gates can be cut inside a part"
+        raise InvalidValue(field="inside", value=sorted(wanted - gates), rule=rule)
+    return wanted
 
 
 def _step(raw: tuple[Any, ...], local: Callable[[Run], int]) -> Step:
