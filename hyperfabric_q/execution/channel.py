@@ -21,7 +21,7 @@ from hyperfabric_q.distribution.local_figures import LocalFigures
 from hyperfabric_q.errors import SimulationRefused
 from hyperfabric_q.execution.bit_counts import count, key_order
 from hyperfabric_q.execution.late_errors import measured_last, with_late_errors
-from hyperfabric_q.execution.logical_ops import Assign, Decay, Draw, Logical, Measure, Reset, Sign
+from hyperfabric_q.execution.logical_ops import Assign, Decay, Draw, Logical, Measure, Reset, Settle, Sign
 from hyperfabric_q.execution.methods import LONGEST_S
 from hyperfabric_q.execution.mixed_rows import Mixture
 from hyperfabric_q.execution.pauli_tracking import track, user_columns
@@ -40,6 +40,11 @@ WIDEST: Final = 22
 
 MOST_ENTRIES: Final = 1 << 24
 """Entries of all density matrices of the exact mean: 256 MiB."""
+
+CHEAP_ENTRIES: Final = 1 << 18
+
+MOST_BITS: Final = 22
+"""Bits of the longest list of outcomes: 32 MiB."""
 
 _ROUNDING: Final = 1e-15
 _STEP_S: Final = 2e-5
@@ -93,25 +98,71 @@ def predicted_seconds(plan: Plan, noise: RunNoise, *, shots: int, reported: Sequ
     return min(task.exact_seconds(shots), task.sampled_seconds(shots))
 
 
+def outcome_law(plan: Plan, noise: RunNoise, *, reported: Sequence[ClassicalRegister]) -> NDArray[np.float64]:
+    """Return the exact chance of every outcome, shape (2^bits,); bit 0 is the first bit of the first register.
+
+    Raises:
+        SimulationRefused: the density matrices exceed ``MOST_ENTRIES``, or the outcomes 2^``MOST_BITS``.
+    """
+    bits = sum(register.size for register in reported)
+    if bits > MOST_BITS:
+        raise SimulationRefused(
+            asked=f"the exact chance of every outcome of {bits} bits",
+            found=f"{2**bits:,} outcomes; at most {1 << MOST_BITS:,} are listed",
+            remedy="Sample instead.",
+        )
+    task = _Task.of(plan, noise, reported)
+    _refuse_entries(task.logical, rarely=True)
+    mixture = Mixture(task.logical)
+    place = {column: number for number, column in enumerate(column for row in task.places for column in row)}
+    codes = np.zeros(len(mixture.columns), dtype=np.int64)
+    for column, number in place.items():
+        codes ^= mixture.columns[:, column].astype(np.int64) << number
+    basis = np.arange(1 << task.logical.qubits)
+    read = np.zeros_like(basis)
+    for column, qubit in task.logical.records:
+        if column in place:
+            read ^= (basis >> qubit & 1) << place[column]
+    outcomes_of = (codes[:, None] ^ read[None, :]).ravel()
+    law = np.bincount(outcomes_of, weights=mixture.chances.ravel(), minlength=1 << bits)
+    every = np.arange(1 << bits)
+    for draw in task.logical.late:
+        law = (1 - sum(chance for _, chance in draw.chances)) * law + sum(
+            chance * law[every ^ _moved(effect.columns, place)] for effect, chance in draw.chances
+        )
+    return np.asarray(law / law.sum())
+
+
+def law_is_cheap(plan: Plan, noise: RunNoise, *, reported: Sequence[ClassicalRegister]) -> bool:
+    """Return whether ``outcome_law`` takes about a second at most."""
+    if plan.qubits > WIDEST:
+        return False
+    logical = _Task.of(plan, noise, reported).logical
+    entries, rows = _entries(logical)
+    return entries / math.sqrt(rows) <= CHEAP_ENTRIES
+
+
+def _moved(columns: int, place: dict[int, int]) -> int:
+    """The bits of an outcome that flip with a mask of columns."""
+    return sum(1 << number for column, number in place.items() if columns >> column & 1)
+
+
 def outcome_chances(plan: Plan, noise: RunNoise, *, reported: Sequence[ClassicalRegister]) -> dict[str, float]:
     """Return the exact chance of every outcome that can occur, keys as those of counts.
 
     Raises:
-        SimulationRefused: the density matrices exceed ``MOST_ENTRIES``.
+        SimulationRefused: as ``outcome_law``.
     """
-    circuit = _measured(plan, reported)
-    user = user_columns(circuit)
-    logical = with_late_errors(_tracked(plan, circuit, noise), len(user), to_the_end=True)
-    _refuse_entries(logical)
-    mixture = Mixture(logical)
-    order = key_order(_places(circuit, reported))
+    law = outcome_law(plan, noise, reported=reported)
     sizes = [register.size for register in reported]
-    chances: dict[str, float] = {}
-    for bits, chance in zip(mixture.columns[:, order], mixture.chances.sum(axis=1).tolist(), strict=True):
-        if chance > _ROUNDING:
-            (key,) = count([bits[None, :]], sizes)
-            chances[key] = chances.get(key, 0.0) + chance
-    return chances
+    starts = np.cumsum([0, *sizes]).tolist()
+    return {
+        " ".join(
+            format(code >> start & (1 << size) - 1, f"0{size}b") if size else ""
+            for start, size in reversed(list(zip(starts, sizes, strict=False)))
+        ): float(law[code])
+        for code in np.flatnonzero(law > _ROUNDING).tolist()
+    }
 
 
 def final_states(plan: Plan, noise: RunNoise) -> tuple[NDArray[np.complex128], Bits]:
@@ -187,6 +238,8 @@ class _Task:
             elif isinstance(each, Decay):
                 histories += min(shots * each.share / 2, histories)
             histories = min(histories, float(shots))
+            if isinstance(each, Settle):
+                continue
             touched = 0 if isinstance(each, Assign | Sign | Draw) else 1 << self.logical.qubits
             seconds += _STEP_S * (1 + histories / groups) + histories * (_ROW_S + _AMPLITUDE_S * touched)
         return seconds + self._outcomes_seconds(shots)
@@ -232,9 +285,10 @@ def _entries(logical: Logical) -> tuple[int, int]:
     return rows * 4**logical.qubits, rows
 
 
-def _refuse_entries(logical: Logical) -> None:
+def _refuse_entries(logical: Logical, *, rarely: bool = False) -> None:
+    """Refuse too many entries; ``rarely`` counts those that are usual, since few columns are 1 at once."""
     entries, rows = _entries(logical)
-    if entries > MOST_ENTRIES:
+    if (entries / math.sqrt(rows) if rarely else entries) > MOST_ENTRIES:
         raise SimulationRefused(
             asked="the exact mean over all errors",
             found=f"up to {rows:,} density matrices of {logical.qubits} qubits; at most {MOST_ENTRIES:,} entries fit",

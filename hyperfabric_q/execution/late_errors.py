@@ -25,6 +25,7 @@ from hyperfabric_q.execution.logical_ops import (
     Operation,
     Phase,
     Reset,
+    Settle,
     Sign,
     Unitary,
     bits_of,
@@ -58,7 +59,7 @@ def measured_last(logical: Logical) -> Logical:
                     found = Assign(into=operation.bit, of=_sources(operation.flip))
             written_later |= bit
             read_later &= ~bit
-        elif isinstance(operation, Unitary | Reset | Decay):
+        elif isinstance(operation, Unitary | Reset | Decay | Settle):
             mixed_later |= 1 << operation.qubit
         elif isinstance(operation, Not):
             mixed_later |= 1 << operation.target
@@ -121,7 +122,7 @@ class _Delay:
         self.out: list[Operation] = []
         self.live = 0
         self._under_way: list[_Error] = []
-        self._maybe = 0
+        self._maybe = self._unsettled = 0
         self._user = (1 << user) - 1
 
     def take(self, operation: Operation) -> None:
@@ -172,7 +173,12 @@ class _Delay:
 
     def _set(self, columns: int) -> None:
         self._maybe |= columns
-        self.live = max(self.live, (self._maybe & ~self._user).bit_count())
+        self._unsettled |= columns
+        self.live = max(self.live, (self._unsettled & ~self._user).bit_count())
+
+    def _clear(self, columns: int) -> None:
+        self._maybe &= ~columns
+        self._unsettled &= ~columns
 
     def _append(self, operation: Operation) -> None:
         """Write an operation down, without the columns that are 0 for sure."""
@@ -184,7 +190,7 @@ class _Delay:
         if isinstance(operation, Unitary):
             flip = 0 if operation.tests else bits_of((operation.flip,))
             operation = replace(operation, flip=self._if_set(operation.flip))
-            self._maybe &= ~flip
+            self._clear(flip)
         elif isinstance(operation, Phase):
             wires = tuple((qubit, self._if_set(flip)) for qubit, flip in operation.wires)
             operation = replace(operation, wires=wires)
@@ -195,6 +201,11 @@ class _Delay:
             self._set(1 << operation.flip)
         elif isinstance(operation, Draw):
             self._set(operation.support.columns)
+        elif isinstance(operation, Settle):
+            # Drawn shots leave it out: for them the column may still be 1.
+            if not self._unsettled >> operation.flip & 1:
+                return
+            self._unsettled &= ~(1 << operation.flip)
         self.out.append(operation)
 
     def _append_assign(self, operation: Assign) -> None:
@@ -204,7 +215,7 @@ class _Delay:
         if operation.toggled or not stays:
             self.out.append(replace(operation, of=of))
         if not operation.tests:
-            self._maybe &= ~into
+            self._clear(into)
         if of or operation.toggled:
             self._set(into)
 

@@ -142,7 +142,18 @@ class Decay(_Operation):
     share: float
 
 
-Operation: TypeAlias = Unitary | Phase | Not | Assign | Sign | Draw | Measure | Reset | Decay
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle(_Operation):
+    """X on the only wire of ``qubit`` where ``flip`` is 1, which is then 0: another way to write the same state.
+
+    Density matrices take it, since rows whose columns are then equal are added. Drawn shots leave it out.
+    """
+
+    qubit: int
+    flip: int
+
+
+Operation: TypeAlias = Unitary | Phase | Not | Assign | Sign | Draw | Measure | Reset | Decay | Settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ that are common to several places stay common: what ties them is in the columns.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from hyperfabric_q.execution.logical_ops import (
     Not,
     Phase,
     Reset,
+    Settle,
     Sign,
     Unitary,
 )
@@ -38,6 +40,9 @@ from hyperfabric_q.execution.trajectories import (
     prepared,
     unflipped,
 )
+
+_LONG_ROW: Final = 256
+"""Entries of a row from which rows are added one by one, which is quicker than ``np.add.at``."""
 
 
 class Mixture:
@@ -97,6 +102,10 @@ class Mixture:
             if step.flip != ALWAYS:
                 self.columns[:, step.flip] = 0
                 self._set(self.states, self.columns)
+        elif isinstance(step, Settle):
+            self._both(self.states, step.qubit, np.eye(2, dtype=np.complex128), flips_of(self.columns, step.flip))
+            self.columns[:, step.flip] = 0
+            self._set(self.states, self.columns)
         elif isinstance(step, Phase):
             self._phase(step)
         elif isinstance(step, Not):
@@ -173,6 +182,10 @@ def _merged(states: States, columns: Bits) -> tuple[States, Bits]:
     if len(distinct) == len(columns):
         return states, columns
     total = np.zeros((len(distinct), states.shape[1]), dtype=np.complex128)
-    np.add.at(total, place.ravel(), states)
+    if states.shape[1] < _LONG_ROW:
+        np.add.at(total, place.ravel(), states)
+    else:
+        for row, into in enumerate(place.ravel().tolist()):
+            total[into] += states[row]
     kept = np.abs(total).max(axis=1) > 0
     return total[kept], distinct[kept]

@@ -46,6 +46,7 @@ from hyperfabric_q.execution.logical_ops import (
     Operation,
     Phase,
     Reset,
+    Settle,
     Sign,
     Test,
     Unitary,
@@ -229,6 +230,7 @@ class _Tracker:
         window = held.window
         if window is None:
             self._out.append(Decay(qubit=held.qubit, flip=held.column, share=share))
+            self._settle(held)
             return
         phase = (1 - math.sqrt(1 - share)) / 2 - share / 4
         twirled = pauli_chances((1 - share / 2 - phase, share / 4, share / 4, phase), self._x(held), self._z(held))
@@ -258,6 +260,8 @@ class _Tracker:
         elif name in ("cz", "cp"):
             angle = math.pi if name == "cz" else operation.params[0]
             self._out.append(Phase(angle=angle, wires=tuple((each.qubit, each.column) for each in held), tests=tests))
+            for each in held:
+                self._settle(each)
         elif len(held) == 1:
             self._one(operation, held[0], tests)
         else:
@@ -268,6 +272,7 @@ class _Tracker:
         wire = (held.qubit, held.column)
         if abs(matrix[0, 1]) + abs(matrix[1, 0]) < _TOLERANCE:
             self._phase(matrix[1, 1] / matrix[0, 0], wire, tests)
+            self._settle(held)
         elif abs(matrix[0, 0]) + abs(matrix[1, 1]) < _TOLERANCE:
             self._phase(matrix[0, 1] / matrix[1, 0], wire, tests)
             self._out.append(Assign(into=held.column, of=(held.column,), toggled=True, tests=tests))
@@ -330,6 +335,7 @@ class _Tracker:
             if held.role is not _Role.LIVE:
                 raise InternalError(what=f"a wire that is {held.role.value} is measured for the user")
             column = self._user[bit]
+            self._settle(held)
             self._out.append(Measure(qubit=held.qubit, bit=column, flip=held.column))
             self._draw({NOTHING: 1 - misread, Effect(columns=1 << column): misread})
             return
@@ -446,6 +452,10 @@ class _Tracker:
             return self._free.pop()
         self._columns += 1
         return self._columns - 1
+
+    def _settle(self, held: _Held) -> None:
+        if len(self._wires[held.qubit]) == 1:
+            self._out.append(Settle(qubit=held.qubit, flip=held.column))
 
     def _forget(self, held: _Held) -> None:
         """Let the flip of a wire be 0 again."""
