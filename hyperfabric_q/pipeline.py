@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -15,23 +16,26 @@ from hyperfabric_q.distribution.choose import Chosen, choose
 from hyperfabric_q.distribution.given import GivenHomes, GivenSites, given_placement
 from hyperfabric_q.distribution.lower import lower
 from hyperfabric_q.distribution.network import MAX_NODES, Network, network_of
-from hyperfabric_q.distribution.objectives import Wanted, objective_of
+from hyperfabric_q.distribution.objectives import Objective, Wanted, objective_of
 from hyperfabric_q.distribution.plan import Plan, packets_of
 from hyperfabric_q.distribution.program import IntArray, Program
 from hyperfabric_q.distribution.rebase import rebase
 from hyperfabric_q.distribution.replay import replay
+from hyperfabric_q.distribution.reuse import Reused, reuse
 from hyperfabric_q.distribution.route import check_routed, route
 from hyperfabric_q.distribution.steps import ebits_of
 from hyperfabric_q.distribution.verify import verify as check
 from hyperfabric_q.distribution.verify import verify_rebase
 from hyperfabric_q.errors import InvalidValue, NotEnoughQubits, UnknownName, VerificationFailed
 from hyperfabric_q.fabric import Fabric, fields
+from hyperfabric_q.registry import late
 
 if TYPE_CHECKING:
     import cirq
     from qiskit import QuantumCircuit
 
     from hyperfabric_q.distribution.by_cutting import CutPlacement
+    from hyperfabric_q.mixing.plan import MixedPlan
 
     Circuit: TypeAlias = QuantumCircuit | cirq.Circuit | str | os.PathLike[str]
 
@@ -40,10 +44,16 @@ LONGEST_SEARCH_S: Final = 1e6
 CUTS: Final = ("gate_cut", "wire_cut")
 """Ways to cross between nodes by shots instead of Bell pairs."""
 
+MIXED: Final = ("bell", "assisted")
+"""Methods that are mixed with others."""
+
+MIXED_OBJECTIVES: Final = ("mse", "shots")
+
 Homes: TypeAlias = Sequence[str] | Mapping[int, str]
 PairMethods: TypeAlias = Literal["auto"]
 CutKind: TypeAlias = Literal["gate_cut", "wire_cut"]
 CutMethods: TypeAlias = tuple[CutKind, ...] | list[CutKind]
+AnyMethods: TypeAlias = PairMethods | Sequence[Literal["bell", "assisted", "gate_cut", "wire_cut"]]
 
 
 @overload
@@ -52,7 +62,7 @@ def plan(
     fabric: Fabric | str | os.PathLike[str],
     *,
     methods: PairMethods = "auto",
-    objective: Wanted = "ebits",
+    objective: Wanted | None = None,
     homes: Homes | None = None,
     partitioner: str | None = None,
     time_limit_s: float = 5.0,
@@ -72,29 +82,77 @@ def plan(
 ) -> CutPlacement: ...
 
 
+@overload
 def plan(
     circuit: Circuit,
     fabric: Fabric | str | os.PathLike[str],
     *,
-    methods: PairMethods | CutMethods = "auto",
-    objective: Wanted = "ebits",
+    methods: AnyMethods = "auto",
+    objective: str | None = None,
+    shots: int | None = None,
+    precision: float | None = None,
+    max_pairs: int | None = None,
+    deadline_ns: float | None = None,
+    observables: Any,
+    time_limit_s: float = 5.0,
+    seed: int | None = None,
+) -> MixedPlan: ...
+
+
+@overload
+def plan(
+    circuit: Circuit,
+    fabric: Fabric | str | os.PathLike[str],
+    *,
+    methods: AnyMethods = "auto",
+    objective: str | None = None,
+    shots: int,
+    precision: float | None = None,
+    max_pairs: int | None = None,
+    deadline_ns: float | None = None,
+    time_limit_s: float = 5.0,
+    seed: int | None = None,
+) -> MixedPlan: ...
+
+
+def plan(
+    circuit: Circuit,
+    fabric: Fabric | str | os.PathLike[str],
+    *,
+    methods: AnyMethods = "auto",
+    objective: Wanted | None = None,
+    shots: int | None = None,
+    precision: float | None = None,
+    max_pairs: int | None = None,
+    deadline_ns: float | None = None,
+    observables: Any = None,
     homes: Homes | None = None,
     partitioner: str | None = None,
     time_limit_s: float = 5.0,
     verify: str = "auto",
     seed: int | None = None,
-) -> Plan | CutPlacement:
+) -> Plan | CutPlacement | MixedPlan:
     """Return a plan that runs ``circuit`` on the QPU nodes of ``fabric``, counted by replay and verified.
+
+    Without a budget every crossing takes Bell pairs, or every one is cut, as ``methods`` says. With one, or with the
+    objectives "mse" and "shots", each crossing is served in the way that is forecast to be best for estimating
+    ``observables``: teleported, teleported with the errors of the pair undone for shots, or cut.
 
     Args:
         circuit: a Qiskit or Cirq circuit, OpenQASM text, or the path of a circuit file.
         fabric: the nodes and links, or the path of a fabric file.
-        methods: how nodes are crossed: "auto" by Bell pairs; ("gate_cut",), ("wire_cut",) or both by cutting, which
-            needs no link and takes shots instead, and returns a ``CutPlacement``. The other options but the time limit
-            and the seed are for Bell pairs.
+        methods: how nodes are crossed: "auto" by Bell pairs, and by anything within a budget; ("gate_cut",),
+            ("wire_cut",) or both by cutting, which needs no link and takes shots instead, and returns a
+            ``CutPlacement``; with "bell" or "assisted" among them, these are mixed.
         objective: what to choose by: "ebits", "fidelity", "makespan" or the name of a cost model; weights, such as
             {"fidelity": 1.0, "makespan": 0.2}; or a sequence, the later for what is equal by the earlier. For fidelity
-            and makespan finalists are put on the clock of the fabric.
+            and makespan finalists are put on the clock of the fabric. Mixed plans take "mse", "shots", "ebits",
+            "fidelity" or "makespan". None = "ebits", and "mse" within a budget.
+        shots: budget: of the whole run.
+        precision: budget: root mean square error of the observables.
+        max_pairs: budget: Bell pairs of one shot.
+        deadline_ns: budget: time of one shot on the clock of the fabric.
+        observables: that a mixed plan is for; by default Z of every qubit.
         homes: node id of every qubit, to pin them; None lets the partitioner choose.
         partitioner: a plug-in that places alone: "blocks", "multilevel", "search", "exact" or a registered one;
             None tries all starts and searches on.
@@ -106,13 +164,32 @@ def plan(
 
     Raises:
         InputError: the circuit, the homes or an option is wrong; ``CircuitRejected`` for a file that cannot be read.
-        Infeasible: the nodes are too small, no quantum link joins nodes that must share a gate, or no cuts make parts
-            fit.
+        Infeasible: the nodes are too small even if qubits are used again, no quantum link joins nodes that must share
+            a gate, no cuts make parts fit, or nothing keeps within the budget.
         VerificationFailed: our bug: the emitted circuit is not the circuit that was given.
     """
+    budget = {"shots": shots, "precision": precision, "max_pairs": max_pairs, "deadline_ns": deadline_ns}
+    if _is_mixed(methods, objective, [*budget.values(), observables]):
+        if homes is not None or partitioner is not None:
+            rule = "homes and partitioner are for plans that take Bell pairs only, without a budget"
+            raise InvalidValue(field="homes", value=homes, rule=rule)
+        mixed: MixedPlan = late("plan.mixed")(
+            circuit,
+            fabric,
+            methods=methods,
+            objective="mse" if objective is None else objective,
+            shots=shots,
+            precision=precision,
+            max_pairs=max_pairs,
+            deadline_ns=deadline_ns,
+            observables=observables,
+            time_limit_s=time_limit_s,
+            seed=seed,
+        )
+        return mixed
     began = time.perf_counter()
     seed = seeds.resolve(seed)
-    goal = objective_of(objective)
+    goal = objective_of("ebits" if objective is None else objective)
     fabric = _fabric(fabric)
     circuit = accept(circuit)
     limit_s = fields.number("time_limit_s", time_limit_s, "a plan", most=LONGEST_SEARCH_S, unit="s")
@@ -123,8 +200,40 @@ def plan(
             rule = "homes, partitioner and objective are for plans with Bell pairs; cuts take the least overhead"
             raise InvalidValue(field="methods", value=methods, rule=rule)
         return place_by_cutting(circuit, fabric, methods=cuts, time_limit_s=limit_s, seed=seed)
+    return _by_pairs(
+        circuit,
+        fabric,
+        goal=goal,
+        homes=homes,
+        partitioner=partitioner,
+        limit_s=limit_s,
+        verify=verify,
+        seed=seed,
+        began=began,
+    )
+
+
+def _by_pairs(
+    circuit: QuantumCircuit,
+    fabric: Fabric,
+    *,
+    goal: Objective,
+    homes: Homes | None,
+    partitioner: str | None,
+    limit_s: float,
+    verify: str,
+    seed: int,
+    began: float,
+) -> Plan:
+    """Return the plan whose crossings all take Bell pairs; where nodes are too small, qubits are used again."""
     program = rebase(circuit)
-    network = _network(fabric, program.qubits)
+    reused: Reused | None = None
+    try:
+        network = _network(fabric, program.qubits)
+    except NotEnoughQubits as short:
+        reused = _reused(circuit, short, pinned=homes is not None, seed=seeds.word(seed, "reuse"))
+        circuit, program = reused.circuit, rebase(reused.circuit)
+        network = _network(fabric, program.qubits)
     chosen = choose(
         program,
         fabric,
@@ -135,7 +244,8 @@ def plan(
         time_limit_s=limit_s,
         partitioner=partitioner,
     )
-    return _finished(circuit, fabric, program, network, chosen, str(goal), verify, seed, began)
+    made = _finished(circuit, fabric, program, network, chosen, str(goal), verify, seed, began)
+    return replace(made, reused=reused)
 
 
 def evaluate(
@@ -212,6 +322,24 @@ def _finished(
         seconds=time.perf_counter() - began,
         seed=seed,
     )
+
+
+def _reused(circuit: QuantumCircuit, short: NotEnoughQubits, *, pinned: bool, seed: int) -> Reused:
+    """Return the circuit on as many qubits as the nodes hold, some of them used again; else the shortage is raised."""
+    room = sum(short.available.values())
+    if pinned or not room:
+        raise short
+    found = reuse(circuit, room, seed=seed)
+    if found.width > room:
+        raise NotEnoughQubits(needed=found.width, available=short.available)
+    return found
+
+
+def _is_mixed(methods: object, objective: object, budget: Sequence[object]) -> bool:
+    """Whether crossings are served in different ways, whichever is best."""
+    named = isinstance(methods, Sequence) and not isinstance(methods, str) and any(each in MIXED for each in methods)
+    asked = isinstance(objective, str) and objective in MIXED_OBJECTIVES
+    return named or asked or any(each is not None for each in budget)
 
 
 def _cuts(methods: object) -> tuple[str, ...] | None:

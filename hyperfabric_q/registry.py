@@ -76,8 +76,10 @@ class Registry(Generic[Member]):
 LATE: Final[dict[str, str]] = {
     "cut.draw": "hyperfabric_q.visual.cuts:draw_cut",
     "cut.html": "hyperfabric_q.visual.cuts:cut_html",
+    "cut.states": "hyperfabric_q.execution.cut_jobs:states_of",
     "cut_placement.run": "hyperfabric_q.execution.run_cut:run_cut",
     "protocol.plan": "hyperfabric_q.pipeline:plan",
+    "plan.mixed": "hyperfabric_q.mixing.plan:plan_mixed",
     "plan.run": "hyperfabric_q.execution.run:run",
     "plan.draw": "hyperfabric_q.visual.text:draw_plan",
     "plan.html": "hyperfabric_q.visual.html:plan_html",

@@ -87,6 +87,7 @@ def estimate(
     seed: int | None = None,
     wires: Sequence[int] | None = None,
     laws: Source | None = None,
+    measured: Measured | None = None,
 ) -> Estimated:
     """Return the observables' estimates from simulated shots.
 
@@ -101,6 +102,7 @@ def estimate(
         seed: of the draws.
         wires: the wire that holds each qubit at the end (``Prepared.wires``).
         laws: where counts come from; by default the exact laws of these fragments and observables.
+        measured: what is measured of the observables, where that is known already.
 
     Raises:
         InvalidValue: not exactly one of shots, per_variant and precision; too few shots.
@@ -114,7 +116,7 @@ def estimate(
         raise InvalidValue(field="shots", value=given, rule="give one of shots, per_variant and precision")
     check_allocation(allocation)
     seed = resolve(seed)
-    measured = measure(cut, observables, wires=wires)
+    measured = measure(cut, observables, wires=wires) if measured is None else measured
     network = Network.of(cut)
     if precision is not None:
         _check_reach(cut, measured, precision, max_shots)

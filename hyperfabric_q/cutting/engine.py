@@ -28,13 +28,20 @@ KEPT = 64
 """Bindings of one fragment that a workbench remembers."""
 
 
-def exact(cut: CutCircuit, observables: Any, *, wires: Sequence[int] | None = None) -> Real:
+def exact(
+    cut: CutCircuit,
+    observables: Any,
+    *,
+    wires: Sequence[int] | None = None,
+    states: Mapping[int, Branches] | None = None,
+) -> Real:
     """Return the exact values of the observables, shape (o,).
 
     Args:
         cut: the fragments, with all parameters bound.
         observables: one or several; SparsePauliOp, Pauli or label.
         wires: the wire that holds each qubit at the end (``Prepared.wires``).
+        states: final states of fragments that are known already.
 
     Raises:
         InvalidValue: unbound parameters, unfit observables.
@@ -44,9 +51,10 @@ def exact(cut: CutCircuit, observables: Any, *, wires: Sequence[int] | None = No
     """
     cut.check_bound()
     measured = measure(cut, observables, wires=wires)
+    known = {} if states is None else states
     tensors = [
-        exact_tensor(branches(fragment), fragment.sides, strings.x, strings.z)
-        for fragment, strings in zip(cut.fragments, measured.strings, strict=True)
+        exact_tensor(known[number] if number in known else branches(fragment), fragment.sides, strings.x, strings.z)
+        for number, (fragment, strings) in enumerate(zip(cut.fragments, measured.strings, strict=True))
     ]
     return measured.total(values(Network.of(cut), tensors, measured.index))
 

@@ -19,6 +19,7 @@ from hyperfabric_q.cutting import engine
 from hyperfabric_q.cutting.allocation import Allocation, check_allocation, count_variants, estimate, needed_variants
 from hyperfabric_q.cutting.answers import Answers, label_of
 from hyperfabric_q.cutting.assignment import Assignment
+from hyperfabric_q.cutting.branches import Branches
 from hyperfabric_q.cutting.devices import Devices
 from hyperfabric_q.cutting.distributions import BitTensors, bit_tensors
 from hyperfabric_q.cutting.emit import needs_ancilla
@@ -29,6 +30,7 @@ from hyperfabric_q.cutting.given import check_room, given_assignment, given_qubi
 from hyperfabric_q.cutting.observables import Measured, measure, read_observables
 from hyperfabric_q.cutting.outcomes import Distribution, bit_string, distribution_of, drawn_outcomes, register_breaks
 from hyperfabric_q.cutting.prepare import Prepared, measures, read_marked
+from hyperfabric_q.cutting.sampling import Laws
 from hyperfabric_q.cutting.split import split
 from hyperfabric_q.cutting.subexperiments import SHOTS, Subexperiments, make_subexperiments
 from hyperfabric_q.errors import InvalidValue
@@ -104,18 +106,19 @@ class CutPlan:
 
     # ------------------------------------------------------------------------------------------------------ observables
 
-    def exact(self, observables: Any) -> Answers:
+    def exact(self, observables: Any, *, states: Mapping[int, Branches] | None = None) -> Answers:
         """Return the exact values of the observables, put together from the simulated fragments.
 
         Args:
             observables: one or several; SparsePauliOp, Pauli or label such as "ZZII".
+            states: final states of fragments that are known already.
 
         Raises:
             InvalidValue: unbound parameters, unfit observables.
             SimulationRefused: a fragment too wide to simulate.
         """
         labels = self._labels(observables)
-        values = engine.exact(self.cut, observables, wires=self.wires)
+        values = engine.exact(self.cut, observables, wires=self.wires, states=states)
         return Answers.exact(values, labels, gamma=self.gamma_separate)
 
     def estimate(
@@ -125,6 +128,8 @@ class CutPlan:
         precision: float | None = None,
         seed: int | None = None,
         allocation: Allocation = "neyman",
+        *,
+        states: Mapping[int, Branches] | None = None,
     ) -> Answers:
         """Return the observables' estimates from simulated shots of the fragments, with error bars.
 
@@ -134,6 +139,7 @@ class CutPlan:
             precision: the standard error that no estimate may exceed.
             seed: of the draws; a new one if None, and the result says which.
             allocation: "neyman" gives shots to where the variance comes from, "uniform" the same to each circuit.
+            states: final states of fragments that are known already.
 
         Raises:
             InvalidValue: not one of shots and precision; fewer shots than circuits; unfit observables.
@@ -154,6 +160,7 @@ class CutPlan:
             allocation=allocation,
             seed=seed,
             wires=self.wires,
+            laws=None if states is None else Laws(self.cut, self._measured(observables), states=states),
         )
         return Answers.of(made.reading, labels, variants=made.variants, gamma=self.gamma_separate, seed=made.seed)
 
@@ -207,6 +214,9 @@ class CutPlan:
         shots: int | None = None,
         precision: float | None = None,
         allocation: Allocation = "neyman",
+        store: Any = None,
+        executor: Any = None,
+        progress: Any = None,
         seed: int | None = None,
     ) -> Answers:
         """Return the observables' estimates, measured on devices.
@@ -219,6 +229,9 @@ class CutPlan:
             precision: the standard error that no estimate may exceed. Without both, 1024 shots of each circuit on
                 devices, exact values without a device.
             allocation: as in ``estimate``.
+            store: of a simulation: a store of outcomes or its path; fragments that stand in it are not run again.
+            executor: of a simulation: where fragments run, as for ``Plan.run``.
+            progress: of a simulation: True = a bar where somebody watches, or a function of (done, total, what).
             seed: of a simulation; devices have their own.
 
         Raises:
@@ -231,9 +244,16 @@ class CutPlan:
             if pass_manager is not None:
                 rule = "there is no device for it to compile for"
                 raise InvalidValue(field="pass_manager", value=pass_manager, rule=rule, remedy="Give a sampler too.")
+            states = None
+            if store is not None or executor is not None or progress:
+                states = late("cut.states")(self.cut, executor=executor, store=store, progress=progress)
             if shots is None and precision is None:
-                return self.exact(observables)
-            return self.estimate(observables, shots, precision, seed, allocation)
+                return self.exact(observables, states=states)
+            return self.estimate(observables, shots, precision, seed, allocation, states=states)
+        if store is not None or executor is not None:
+            given = executor if store is None else store
+            rule = "store and executor are for simulations: a sampler runs its circuits where it pleases"
+            raise InvalidValue(field="sampler", value=given, rule=rule)
         labels = self._labels(observables)
         if (known := self._known(observables)) is not None:
             return known

@@ -56,6 +56,9 @@ class CutPlacement:
         shots: int | None = None,
         precision: float | None = None,
         noise: str = "fabric",
+        store: Any = None,
+        executor: Any = None,
+        progress: Any = None,
         seed: int | None = None,
     ) -> Answers:
         """Return estimates of the observables, every part run on Aer with the errors of its node.
@@ -65,6 +68,9 @@ class CutPlacement:
             shots: in all; or
             precision: the standard error that no estimate may exceed. Noise adds a bias that no bar shows.
             noise: "fabric" = gate and readout errors of the nodes; "none" = from the exact laws of the parts.
+            store: a store of outcomes or its path: what stands in it is not run again.
+            executor: where circuits run, as for ``Plan.run``.
+            progress: True = a bar where somebody watches, or a function of (done, total, what).
             seed: the same seed gives the same estimates; None = a fresh one.
 
         Raises:
@@ -73,7 +79,15 @@ class CutPlacement:
             SimulationRefused: a part too wide to simulate.
         """
         answers: Answers = late("cut_placement.run")(
-            self, observables, shots=shots, precision=precision, noise=noise, seed=seed
+            self,
+            observables,
+            shots=shots,
+            precision=precision,
+            noise=noise,
+            store=store,
+            executor=executor,
+            progress=progress,
+            seed=seed,
         )
         return answers
 

@@ -17,6 +17,7 @@ from hyperfabric_q.distribution.network import Network
 from hyperfabric_q.distribution.objectives import objective_of
 from hyperfabric_q.distribution.program import Kind, Program
 from hyperfabric_q.distribution.replay import Replay
+from hyperfabric_q.distribution.reuse import Reused
 from hyperfabric_q.distribution.schedule import Mode, schedule
 from hyperfabric_q.distribution.segments import segments_of
 from hyperfabric_q.distribution.steps import Apply, Promote, Release, Spread, Step
@@ -64,6 +65,8 @@ class Plan:
         objective: what it was chosen by.
         seconds: time spent planning, verification included.
         seed: reproduces the plan.
+        reused: how the user's qubits share those of ``circuit``, where the nodes hold fewer; None where they do not.
+            ``circuit`` is then not the one that was given: it has the same outcomes on fewer qubits.
     """
 
     circuit: QuantumCircuit
@@ -80,6 +83,7 @@ class Plan:
     seconds: float
     seed: int
     objective: str = "ebits"
+    reused: Reused | None = None
 
     @property
     def qubits(self) -> int:
@@ -155,6 +159,10 @@ class Plan:
         timelines: str | int = "auto",
         observables: Any = None,
         precision: float | None = None,
+        background: Sequence[Any] = (),
+        store: Any = None,
+        executor: Any = None,
+        progress: Any = None,
         seed: int | None = None,
     ) -> Any:
         """Return the ``Result`` of running the emitted circuit; see ``hyperfabric_q.execution.run``."""
@@ -166,6 +174,10 @@ class Plan:
             timelines=timelines,
             observables=observables,
             precision=precision,
+            background=background,
+            store=store,
+            executor=executor,
+            progress=progress,
             seed=seed,
         )
 

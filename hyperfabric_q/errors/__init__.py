@@ -25,7 +25,8 @@
     │  ├─ EntanglementUnavailable     a transfer that demands entanglement which its ends cannot share
     │  ├─ FidelityUnreachable         a fidelity that no swapping and purifying reaches on this hardware
     │  ├─ NoCutFound                  a circuit that cannot be cut into pieces of the widths asked for
-    │  └─ OverheadTooHigh             cuts that need more shots than the precision asked for can be given
+    │  ├─ OverheadTooHigh             cuts that need more shots than the precision asked for can be given
+    │  └─ BudgetTooSmall              no way to run a circuit within its shots, pairs and time
     ├─ MissingDependency (ImportError) an optional package that is not installed
     ├─ ExecutorUnreachable            a cluster or pool that does not answer, or whose workers cannot run our jobs
     ├─ JobPoisoned                    a job that ended every worker it was given to
@@ -46,9 +47,17 @@ The text of each error is derived from its fields and follows one pattern: what 
 All of them pickle, so they survive a process pool. Warnings of this package are ``HyperFabricWarning``.
 """
 
-from hyperfabric_q.errors.base import HyperFabricError, HyperFabricWarning, ImplicitEndpointWarning, nearest
+from hyperfabric_q.errors.base import (
+    BacklogWarning,
+    EndedEarly,
+    HyperFabricError,
+    HyperFabricWarning,
+    ImplicitEndpointWarning,
+    nearest,
+)
 from hyperfabric_q.errors.bugs import InternalError, VerificationFailed
 from hyperfabric_q.errors.infeasible import (
+    BudgetTooSmall,
     DeadlineImpossible,
     EntanglementUnavailable,
     FidelityUnreachable,
@@ -88,11 +97,14 @@ from hyperfabric_q.errors.outcomes import (
 from hyperfabric_q.errors.security import IsolationViolated, KeySpent, ReplayRejected, SealBroken, SecurityRefused
 
 __all__ = [
+    "BacklogWarning",
+    "BudgetTooSmall",
     "BusyFabric",
     "CircuitRejected",
     "DeadlineImpossible",
     "DeadlineMissed",
     "DuplicateName",
+    "EndedEarly",
     "EntanglementMissed",
     "EntanglementUnavailable",
     "ExecutorUnreachable",

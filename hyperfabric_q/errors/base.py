@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
@@ -30,7 +31,13 @@ def _rebuild(cls: type[HyperFabricError], fields: dict[str, object]) -> HyperFab
 
 
 class HyperFabricError(Exception):
-    """Base of every error raised on purpose by this package."""
+    """Base of every error raised on purpose by this package.
+
+    Attributes:
+        partial: what was finished all the same when a run ended early, as a result with honest bars; None elsewhere.
+    """
+
+    partial: Any = None
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by fields: keyword-only errors cannot be rebuilt from ``args``."""
@@ -41,5 +48,13 @@ class HyperFabricWarning(UserWarning):
     """Base of every warning this package gives, so that one filter reaches them all."""
 
 
+class EndedEarly(HyperFabricWarning):
+    """A run was interrupted: its result is what the finished parts give, with the bars of their shots."""
+
+
 class ImplicitEndpointWarning(HyperFabricWarning):
     """A name that nobody registered was taken for a classical software endpoint."""
+
+
+class BacklogWarning(HyperFabricWarning):
+    """A decoder that does not keep up: what waits for it grows without end."""

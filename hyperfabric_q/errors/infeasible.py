@@ -181,3 +181,15 @@ class OverheadTooHigh(Infeasible):
             f"{self.gamma**2:,.4g} and would need about {self.needed:,.3g} shots, {self.allowed:,} are allowed. Ask "
             f"for less precision, allow more shots, or use wider QPUs so that fewer cuts are needed.{end}"
         )
+
+
+@dataclass(eq=False, kw_only=True)
+class BudgetTooSmall(Infeasible):
+    """No way of running a circuit keeps within the shots, pairs and time that it may take."""
+
+    asked: str
+    nearest: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.asked}; {self.nearest}. {self.remedy}"

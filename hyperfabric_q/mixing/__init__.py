@@ -1,0 +1,1 @@
+"""Which crossing is teleported, which is cut, and which pairs have their errors undone: the planner that mixes."""
