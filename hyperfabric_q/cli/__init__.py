@@ -1,4 +1,4 @@
-"""The command line: ``hyperfabric-q plan``, ``run``, ``cut``, ``entangle`` and ``doctor``.
+"""The command line: ``hyperfabric-q plan``, ``run``, ``cut``, ``entangle``, ``bench`` and ``doctor``.
 
 Results go to stdout and everything else to stderr, so that a pipe holds nothing but the result.
 Exit codes: 0 done, 1 a failed check or a crash, 2 wrong input, 3 no solution or too large to simulate,
@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,11 +36,8 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
     from hyperfabric_q.distribution.plan import Plan
-    from hyperfabric_q.execution.compare import Comparison
-    from hyperfabric_q.execution.result import Result
     from hyperfabric_q.fabric import Fabric
 
-RUN_SCHEMA: Final = "hyperfabric_q/run/1"
 ERROR_SCHEMA: Final = "hyperfabric_q/error/1"
 DOCTOR_SCHEMA: Final = "hyperfabric_q/doctor/1"
 
@@ -52,8 +47,6 @@ TRACEBACK: Final = "HYPERFABRIC_Q_TRACEBACK"
 
 Network = StrEnum("Network", "full line ring star grid")
 Verify = StrEnum("Verify", "auto proved skeleton sampled skipped")
-Noise = StrEnum("Noise", "fabric links none")
-Method = StrEnum("Method", "auto dynamic channel clifford mps exact")
 
 
 # ------------------------------------------------------------------------------------------------------------ options
@@ -92,16 +85,6 @@ Objective = Annotated[
 ]
 Output = Annotated[Path | None, _output("--output", "Write the emitted circuit: OpenQASM 3 (.qasm) or QPY (.qpy).")]
 Json = Annotated[bool, _output("--json", "One JSON object on stdout, nothing else.")]
-Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How often the circuit is run.")]
-MethodOf = Annotated[Method, typer.Option(help="How to simulate; auto takes what is exact and quick.")]
-NoiseOf = Annotated[Noise, typer.Option(help="Imperfect pairs, gates and readout; imperfect pairs only; or nothing.")]
-Compare = Annotated[
-    bool | None,
-    _output(
-        "--compare/--no-compare",
-        "Show the ideal and the undistributed run beside it. Default: where the ideal can be computed.",
-    ),
-]
 
 app = typer.Typer(
     name="hyperfabric-q",
@@ -175,42 +158,6 @@ def plan_command(
             _print_json(plan.to_dict())
         else:
             typer.echo(plan.draw())
-
-
-@app.command("run")
-def run_command(
-    file: File,
-    fabric: FabricFile = None,
-    qpus: Qpus = None,
-    capacity: Capacity = None,
-    network: Shape = None,
-    communication_qubits: Communication = None,
-    pair_fidelity: PairFidelity = None,
-    shots: Shots = 4096,
-    noise: NoiseOf = Noise.fabric,
-    method: MethodOf = Method.auto,
-    objective: Objective = "ebits",
-    verify: VerifyHow = Verify.auto,
-    seed: Seed = None,
-    compare: Compare = None,
-    as_json: Json = False,
-) -> None:
-    """Plan a circuit, run the distributed circuit on Aer, and compare.
-
-    Example: hyperfabric-q run circuits/cuccaro_adder_3bit.qasm --fabric examples/fabrics/three_qpus.toml --shots 500
-    """
-    asked = Asked(fabric, qpus, capacity, network, communication_qubits, pair_fidelity)
-    with _faults(file, as_json=as_json):
-        plan = _plan(file, asked, objective, verify, seed)
-        if not as_json:
-            typer.echo(plan.draw() + "\n")
-        with _simulating(f"running {shots} shots"):
-            result = plan.run(shots, noise=noise.value, method=method.value, seed=plan.seed)
-        comparison = _comparison(result, compare, as_json=as_json)
-        if as_json:
-            _print_json(_run_dict(result, comparison))
-        else:
-            typer.echo(_run_text(result, comparison))
 
 
 @app.command("doctor")
@@ -336,38 +283,6 @@ def _per_node(option: str, text: str, count: int) -> tuple[int, ...]:
 # ------------------------------------------------------------------------------------------------------------- output
 
 
-def _comparison(result: Result, asked: bool | None, *, as_json: bool) -> Comparison | None:
-    """Compare if asked to; by default, a comparison that is out of reach is left out with a note."""
-    if asked is False:
-        return None
-    try:
-        with _simulating("comparing with the ideal and the undistributed run"):
-            return result.compare()
-    except SimulationRefused as fault:
-        if asked:
-            raise
-        if not as_json:
-            typer.echo(f"no comparison: {fault}", err=True)
-        return None
-
-
-def _run_dict(result: Result, comparison: Comparison | None) -> dict[str, Any]:
-    rows = result.to_dict()
-    return {
-        "schema": RUN_SCHEMA,
-        "plan": rows.pop("plan"),
-        "result": rows,
-        "comparison": None if comparison is None else comparison.to_dict(),
-    }
-
-
-def _run_text(result: Result, comparison: Comparison | None) -> str:
-    if comparison is None:
-        return str(result)
-    origin = f"seed {result.seed}; {result.way}, {result.wires} wires, {result.seconds:.1f} s"
-    return f"{comparison}\n{origin}"
-
-
 def _print_json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
@@ -382,29 +297,6 @@ def _progress(stage: str) -> Iterator[None]:
 
     with Console(stderr=True).status(f"{stage} ..."):
         yield
-
-
-@contextmanager
-def _simulating(stage: str) -> Iterator[None]:
-    """Say on a terminal what is running, and let Ctrl-C end the process at once.
-
-    The simulator holds the interpreter: a spinner would stand still, and Python's own Ctrl-C would wait for the last
-    shot.
-    """
-    watched = sys.stderr.isatty()
-    if watched:
-        sys.stderr.write(f"{stage} ...")
-        sys.stderr.flush()
-    at_once = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL) if at_once else None
-    try:
-        yield
-    finally:
-        if at_once:
-            signal.signal(signal.SIGINT, before)
-        if watched:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
 
 
 # ------------------------------------------------------------------------------------------------------------- faults
@@ -468,8 +360,12 @@ def _with_line(fault: HyperFabricError, file: Path | None) -> HyperFabricError:
 
 # --------------------------------------------------------------------------------------------------- groups of verbs
 
-from hyperfabric_q.cli.cut import cut_command  # noqa: E402 - needs everything above
+from hyperfabric_q.cli.bench import app as _bench  # noqa: E402 - needs everything above
+from hyperfabric_q.cli.cut import cut_command  # noqa: E402
 from hyperfabric_q.cli.entangle import app as _entangle  # noqa: E402
+from hyperfabric_q.cli.run import run_command  # noqa: E402
 
+app.command("run")(run_command)
 app.command("cut")(cut_command)
 app.add_typer(_entangle)
+app.add_typer(_bench)

@@ -6,13 +6,16 @@ lag. So starts are monotone in every duration, and a pass costs one step per wai
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperfabric_q.distribution.link_order import Order
-from hyperfabric_q.distribution.operations import Instants, Operations
+from hyperfabric_q.distribution.operations import MESSAGE, Instants, Operations
+
+if TYPE_CHECKING:
+    from hyperfabric_q.distribution.background import Beside
 
 LINK: Final = 2
 """A wait for the pair that the link makes before; the other kinds are those of ``operations``."""
@@ -32,7 +35,13 @@ class Late(NamedTuple):
     bound_by: Instants
 
 
-def earliest(operations: Operations, order: Order, made_ps: Instants, requests: Requests | None = None) -> Instants:
+def earliest(
+    operations: Operations,
+    order: Order,
+    made_ps: Instants,
+    requests: Requests | None = None,
+    beside: Beside | None = None,
+) -> Instants:
     """Return the earliest starts, (instructions, runs); O(waits x runs).
 
     Args:
@@ -40,9 +49,10 @@ def earliest(operations: Operations, order: Order, made_ps: Instants, requests: 
         order: of the instructions.
         made_ps: how long the attempts for each pair take, (pairs, runs).
         requests: when to request the pairs; None is as soon as their wires and their link are free.
+        beside: traffic of others, which messages and pairs have to wait for.
     """
     asked = _asked(operations, requests)
-    if made_ps.shape[1] == 1:
+    if made_ps.shape[1] == 1 and beside is None:
         return np.array(_earliest(operations, order, made_ps[:, 0].tolist(), asked), dtype=np.int64)[:, None]
     starts = np.zeros((len(operations), made_ps.shape[1]), dtype=np.int64)
     ends = np.zeros_like(starts)
@@ -51,9 +61,16 @@ def earliest(operations: Operations, order: Order, made_ps: Instants, requests: 
     ready = np.empty(made_ps.shape[1], dtype=np.int64)
     for each in order.sequence:
         start = starts[each]
-        for after, lag, _ in operations.waits[each]:
-            if lag:
+        for after, lag, kind in operations.waits[each]:
+            if lag or kind == MESSAGE:
                 np.add(ends[after], lag, out=ready)
+                if beside is not None and kind == MESSAGE:
+                    source, target = (
+                        operations.nodes[operations.node_of[operations.wires[at][0]]] for at in (after, each)
+                    )
+                    waited = beside.wait_ps(source, target, ends[after])
+                    if waited is not None:
+                        ready += waited
                 np.maximum(start, ready, out=start)
             else:
                 np.maximum(start, ends[after], out=start)
@@ -66,6 +83,8 @@ def earliest(operations: Operations, order: Order, made_ps: Instants, requests: 
             np.maximum(start, ends[before] - tails[place], out=start)
         anchor, offset = asked[place]
         np.maximum(start, offset if anchor < 0 else ends[anchor] + offset, out=start)
+        if beside is not None:
+            start[:] = beside.begin_ps(int(operations.pair_link[place]), start, made_ps[place])
         np.add(start, made_ps[place] + tails[place], out=ends[each])
     return starts
 

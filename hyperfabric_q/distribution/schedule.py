@@ -16,13 +16,14 @@ from typing import Final, Literal, get_args
 import numpy as np
 
 from hyperfabric_q import seeds
+from hyperfabric_q.distribution.background import Background, Beside, checked
 from hyperfabric_q.distribution.durations import Latencies
 from hyperfabric_q.distribution.evaluation import timetable_of
 from hyperfabric_q.distribution.link_order import Order, critical_order, program_order
 from hyperfabric_q.distribution.lower import Lowered
 from hyperfabric_q.distribution.operations import MESSAGE, PAIR, Instants, Operations, operations_of
 from hyperfabric_q.distribution.pair_requests import requests_of
-from hyperfabric_q.distribution.passes import LINK, bindings, earliest, ends_of
+from hyperfabric_q.distribution.passes import LINK, Requests, bindings, earliest, ends_of
 from hyperfabric_q.distribution.timetable import CriticalStep, Timetable
 from hyperfabric_q.entanglement.waiting import quantile_attempts
 from hyperfabric_q.errors import InvalidValue
@@ -51,6 +52,8 @@ def schedule(
     just_in_time: bool = True,
     safety: float = USUAL_SAFETY,
     order: Priority = "critical",
+    stratified: bool = False,
+    background: Sequence[Background] = (),
 ) -> Timetable:
     """Return ``lowered`` on the clock of ``fabric``; O(instructions x runs), about 35 us per instruction for one run.
 
@@ -65,6 +68,9 @@ def schedule(
             of it makes younger pairs and a longer program.
         order: in which order links make pairs: "critical" is the better of the list scheduler's order and the
             circuit's; "program" is the circuit's, whose makespan never grows with a faster link.
+        stratified: whether the luck of each pair is spread evenly over the runs (Latin hypercube): means over runs
+            scatter less, and the runs are no longer independent of one another.
+        background: other traffic, of mode "sampled"; requests go out as if there were none.
 
     Raises:
         InvalidValue: an option is not one of those listed, the runs are too many, the pairs of a link are not
@@ -80,14 +86,47 @@ def schedule(
     chosen, starts = _best_order(operations, mean, order)
     critical = _critical(operations, chosen, starts, mean)
     seed = None if mode == "mean" else seeds.resolve(seed)
-    made = mean[:, None] if seed is None else _drawn_ps(operations, runs, seed)
+    made = mean[:, None] if seed is None else _drawn_ps(operations, runs, seed, stratified=stratified)
+    others = _others(background, mode)
+    requests = None
     if just_in_time:
         lead = mean if seed is None else _lead_ps(operations, share)
         requests, chosen = requests_of(operations, chosen, latencies, mean, lead)
         starts = earliest(operations, chosen, made, requests)
     elif seed is not None:
         starts = earliest(operations, chosen, made)
+    if others and seed is not None:
+        longest = int(ends_of(operations, starts, made).max(initial=0))
+        starts = _beside(operations, chosen, made, requests, others, fabric, seed, longest)
     return timetable_of(operations, fabric, starts, made, critical=critical, just_in_time=just_in_time, seed=seed)
+
+
+def _others(background: object, mode: Mode) -> tuple[Background, ...]:
+    others = checked(background)
+    if others and mode != "sampled":
+        raise InvalidValue(field="mode", value=mode, rule="background traffic comes at random: mode is 'sampled'")
+    return others
+
+
+def _beside(
+    operations: Operations,
+    order: Order,
+    made: Instants,
+    requests: Requests | None,
+    others: tuple[Background, ...],
+    fabric: Fabric,
+    seed: int,
+    longest_ps: int,
+) -> Instants:
+    """Return the starts of all runs beside other traffic, which is drawn for longer until the program fits in."""
+    horizon = 2 * longest_ps + 1
+    while True:
+        runs = made.shape[1]
+        beside = Beside(others, fabric, operations.links, runs=runs, seed=seed, horizon_ps=horizon)
+        starts = earliest(operations, order, made, requests, beside)
+        if not beside.exceeded:
+            return starts
+        horizon *= 2
 
 
 def _one_of(field: str, value: object, known: tuple[str, ...]) -> None:
@@ -113,7 +152,7 @@ def _lead_ps(operations: Operations, safety: float) -> Instants:
     return np.array(each, dtype=np.int64)[operations.pair_link]
 
 
-def _drawn_ps(operations: Operations, runs: object, seed: int) -> Instants:
+def _drawn_ps(operations: Operations, runs: object, seed: int, *, stratified: bool) -> Instants:
     """How long the attempts for each pair take, (pairs, runs): the geometric law by inversion."""
     most = max(1, MOST_CELLS // max(1, len(operations)))
     count = fields.count("runs", runs, f"{len(operations)} instructions", least=1, most=most, what="runs")
@@ -121,7 +160,10 @@ def _drawn_ps(operations: Operations, runs: object, seed: int) -> Instants:
     for number, link in enumerate(operations.links):
         places = np.flatnonzero(operations.pair_link == number)
         # Run by run, so that more runs begin with those of fewer.
-        luck = seeds.stream(seed, "schedule", *link.ends).random((count, len(places))).T
+        rng = seeds.stream(seed, "schedule", *link.ends)
+        luck = rng.random((count, len(places))).T
+        if stratified:
+            luck = (rng.permuted(np.tile(np.arange(count), (len(places), 1)), axis=1) + luck) / count
         if link.success == 1:
             made[places] = link.attempt_ps
             continue

@@ -3,13 +3,17 @@
 Every error is a channel with a process fidelity, and the product of all of them is what is left if no error cancels
 another: minus the logarithms add up, and a row's share is exact in that sense. Corrections of the protocol are applied
 in half of all shots; gates under a condition of the user's count as if they always ran.
+
+Where shots have timelines of their own, each row has the mean error of its place. Errors that a late pair brings come
+together, though: a shot suffers many or few. What is left on average, timeline by timeline, is therefore somewhat more
+than the rows multiply to, and is stated beside them.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,10 +65,12 @@ class Attribution:
     Attributes:
         rows: causes that cost anything.
         infidelity: of the whole run: 1 - the product of all fidelities.
+        over_timelines: the mean of that over the timelines that were simulated; ``infidelity`` itself if it was one.
     """
 
     rows: tuple[Loss, ...]
     infidelity: float
+    over_timelines: float
 
     def by_cause(self) -> dict[str, float]:
         """Return the infidelity of each cause over all places, the largest first."""
@@ -76,7 +82,7 @@ class Attribution:
     def to_dict(self) -> dict[str, Any]:
         """Return the table as JSON-ready values, schema ``hyperfabric_q/attribution/1``."""
         rows = [{name: getattr(row, name) for name in Loss.__dataclass_fields__} for row in self.rows]
-        return {"schema": SCHEMA, "infidelity": self.infidelity, "rows": rows}
+        return {"schema": SCHEMA, "infidelity": self.infidelity, "over_timelines": self.over_timelines, "rows": rows}
 
     def __str__(self) -> str:
         if not self.rows:
@@ -93,13 +99,14 @@ class Attribution:
         )
 
 
-def attribution_of(plan: Plan, noise: RunNoise, fresh: RunNoise) -> Attribution:
+def attribution_of(plan: Plan, noise: RunNoise, fresh: RunNoise, timelines: Sequence[RunNoise] = ()) -> Attribution:
     """Return where a run of a plan loses its fidelity; O(instructions).
 
     Args:
         plan: what runs, measurements included.
         noise: its errors, the mean of all timelines.
         fresh: the same with every pair as its link makes it.
+        timelines: those that were simulated, if there are several.
     """
     logs: dict[tuple[str, str], float] = defaultdict(float)
     counts: dict[tuple[str, str], float] = defaultdict(float)
@@ -119,7 +126,20 @@ def attribution_of(plan: Plan, noise: RunNoise, fresh: RunNoise) -> Attribution:
         for (cause, where), loss in logs.items()
     ]
     rows.sort(key=lambda row: (-row.infidelity, row.cause, row.where))
-    return Attribution(rows=tuple(rows), infidelity=-math.expm1(-whole))
+    infidelity = -math.expm1(-whole)
+    if len(timelines) > 1 and math.isfinite(whole):
+        # Gates and misreads are the same in all of them.
+        left = whole - _passing(noise)
+        over = sum(-math.expm1(-(left + _passing(each))) for each in timelines) / len(timelines)
+    else:
+        over = infidelity
+    return Attribution(rows=tuple(rows), infidelity=infidelity, over_timelines=over)
+
+
+def _passing(noise: RunNoise) -> float:
+    """Return -ln of the fidelity of all pairs and waits."""
+    pairs = sum(minus_log(1 - weight) for weight in noise.pair_weights[:, 0].tolist())
+    return pairs + sum(minus_log(idle_infidelity(idle)) for idle in noise.idles)
 
 
 Entry = tuple[str, str, float, float]

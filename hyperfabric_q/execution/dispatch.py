@@ -8,9 +8,9 @@ mps      shallow circuits of any width, as a matrix-product state
 exact    small circuits without errors: all measurement branches in NumPy
 ======== ==========================================================================================================
 
-"auto" takes ``clifford`` for Clifford circuits whose errors it represents exactly, the quicker one of ``dynamic`` and
-``channel`` by prediction for what is narrow enough, and ``mps`` for the rest. ``dynamic`` is preferred as long as it
-takes seconds only, because nothing is approximated in it.
+"auto" takes ``clifford`` for Clifford circuits whose errors it represents exactly, ``dynamic`` as long as it takes
+seconds only, because nothing is approximated in it, and else the quickest by prediction of ``dynamic``, ``channel`` and
+``mps``, the last only where it is exact or nothing else can.
 """
 
 from __future__ import annotations
@@ -81,11 +81,15 @@ def choose_method(plan: Plan, timelines: Timelines, *, shots: int, reported: Seq
         return "dynamic"
     if clifford:
         return "clifford"
-    if available("channel"):
-        each = _beside("channel", "predicted_seconds")(plan, noise, shots=share, reported=reported)
-        if len(timelines) * each < min(dynamic_s, LONGEST_S):
-            return "channel"
-    return "mps" if dynamic_s > LONGEST_S and available("mps") else "dynamic"
+    seconds = {"dynamic": dynamic_s}
+    for method in ("channel", "mps"):
+        if available(method):
+            each = _beside(method, "predicted_seconds")(plan, noise, shots=share, reported=reported)
+            seconds[method] = len(timelines) * each
+    if any(np.isfinite(idle.t1_s) for idle in noise.idles) and min(seconds.values()) <= LONGEST_S:
+        seconds.pop("mps", None)  # it twirls relaxation
+    quickest = min(seconds, key=lambda name: seconds[name])
+    return quickest if seconds[quickest] <= LONGEST_S or "mps" not in seconds else "mps"
 
 
 def _beside(method: str, name: str) -> Callable[..., Any]:

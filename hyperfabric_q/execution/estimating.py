@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,8 +24,28 @@ MOST_SHOTS: Final = 100_000_000
 PILOT: Final = 1000
 _ROUNDS: Final = 6
 
-Take = Callable[["Plan", Timelines, int, int, list["ClassicalRegister"]], list[Sample]]
-"""(plan, timelines, shots, seed, registers) -> the sample of each timeline."""
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """Shots of one setting that are wanted.
+
+    Attributes:
+        plan: what runs, turned and measured.
+        register: that it is measured into.
+        shots: of all timelines together.
+        seed: of everything that is drawn.
+        place: which part of the run it is.
+    """
+
+    plan: Plan
+    register: ClassicalRegister
+    shots: int
+    seed: int
+    place: tuple[str | int, ...]
+
+
+Take = Callable[[Sequence[Request], Timelines], list[list[Sample | None]]]
+"""(requests, timelines) -> for each request the sample of each timeline, None where the run was ended before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +58,7 @@ class Estimated:
         shots: of all of them.
         samples: everything that was taken.
         timelines: all that were simulated.
+        notes: what was not reached.
     """
 
     estimates: tuple[Estimate, ...]
@@ -45,6 +66,7 @@ class Estimated:
     shots: int
     samples: tuple[Sample, ...]
     timelines: Timelines
+    notes: tuple[str, ...]
 
 
 def estimate(
@@ -57,8 +79,8 @@ def estimate(
     timelines: Timelines,
     draw: Callable[[int, int], Timelines],
     take: Take,
-) -> Estimated:
-    """Return estimates of observables in the state that a plan's circuit ends in.
+) -> Estimated | None:
+    """Return estimates of observables in the state that a plan's circuit ends in; None if it was ended before any.
 
     Where timelines are sampled, more shots come with more timelines: shots alone do not reach every precision.
 
@@ -79,15 +101,21 @@ def estimate(
     tallies = [Tally.empty(setting) for setting in settings.settings]
     asked = [shots if precision is None else min(shots, PILOT)] * len(tallies)
     samples, noises = list[Sample](), list(timelines.noises)
+    notes: tuple[str, ...] = ()
     for number in range(_ROUNDS):
         own = word(seed, "round", number)
-        for place, (tally, more) in enumerate(zip(tallies, asked, strict=True)):
-            if more:
-                turned, register = with_measurements(plan, tally.setting.bases)
-                for found in take(turned, timelines, more, word(own, "setting", place), [register]):
-                    tally.add(found.counts, again=number > 0 and timelines.averaging != "sampled")
-                    samples.append(found)
-        if precision is None or not tallies:
+        wanted = [place for place, more in enumerate(asked) if more]
+        requests = [_request(plan, tallies[place], asked[place], own, (number, place)) for place in wanted]
+        before = sum(tally.total for tally in tallies)
+        for place, every in zip(wanted, take(requests, timelines), strict=True):
+            there = [each for each in every if each is not None]
+            for found in there:
+                tallies[place].add(found.counts, again=number > 0 and timelines.averaging != "sampled")
+            samples += there
+        if not all(tally.shots for tally in tallies):
+            return None
+        ended = sum(tally.total for tally in tallies) < before + sum(asked)
+        if ended or precision is None or not tallies:
             break
         asked, lines = further(tallies, precision)
         if not any(asked):
@@ -96,12 +124,27 @@ def estimate(
         if timelines.averaging == "sampled":
             timelines = draw(min(max(lines, len(timelines)), MOST_TIMELINES), word(own, "more"))
             noises += timelines.noises
+    else:
+        notes = (f"a precision of {precision:g} was not reached in {_ROUNDS} rounds: see the bars",)
     return Estimated(
         estimates=estimates_of(settings, tallies),
         settings=len(settings),
         shots=sum(tally.total for tally in tallies),
         samples=tuple(samples),
         timelines=replace(timelines, noises=tuple(noises)),
+        notes=notes,
+    )
+
+
+def _request(plan: Plan, tally: Tally, shots: int, seed: int, place: tuple[int, int]) -> Request:
+    number, setting = place
+    turned, register = with_measurements(plan, tally.setting.bases)
+    return Request(
+        plan=turned,
+        register=register,
+        shots=shots,
+        seed=word(seed, "setting", setting),
+        place=("round", number, "setting", setting),
     )
 
 

@@ -46,7 +46,7 @@ class Fidelity:
     Attributes:
         value: the estimate, corrected for the finite sample, at most 1.
         stderr: one standard error of ``value``.
-        kind: which fidelity this is: "hellinger".
+        kind: which fidelity this is: "hellinger" of counts, or "process".
         shots: the size of the sample (of the smaller one, for two samples).
         raw: the plug-in value, biased low.
         perfect: the mean plug-in value of a perfect sampler at this number of shots.
@@ -105,6 +105,27 @@ def hellinger_fidelity(counts: Mapping[Outcome, int], ideal: Mapping[Outcome, fl
         return np.array([_plug_in(drawn, q) for drawn in _samples(stream(seed, "fidelity", name), model, shots)])
 
     return _estimate(p, q, shots, replicate, null=q)
+
+
+def hellinger_range(
+    noisy: Array, ideal: Array, shots: int, *, coverage: float = 0.95, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return the mean, the lower and the upper end of what ``hellinger_fidelity`` says of samples of a distribution.
+
+    Args:
+        noisy: the distribution that is sampled.
+        ideal: the one that it is compared with, over the same outcomes.
+        shots: of a sample.
+        coverage: share of the samples within both ends.
+        seed: of the samples that are drawn.
+    """
+    seen = ideal > 0
+    p, q = np.append(noisy[seen], noisy[~seen].sum()), np.append(ideal[seen], 0.0)
+    drawn = _samples(stream(seed, "fidelity", "perfect"), q, shots)
+    perfect = float(np.mean([_plug_in(each, q) for each in drawn]))
+    found = [min(1.0, _plug_in(each, q) / perfect) for each in _samples(stream(seed, "fidelity", "range"), p, shots)]
+    low, high = np.quantile(found, ((1 - coverage) / 2, (1 + coverage) / 2))
+    return float(np.mean(found)), float(low), float(high)
 
 
 def hellinger_fidelity_of_samples(a: Mapping[Outcome, int], b: Mapping[Outcome, int], *, seed: int = 0) -> Fidelity:

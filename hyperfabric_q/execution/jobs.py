@@ -47,7 +47,14 @@ class Task:
 TASKS: Final[Registry[Task]] = Registry("task")
 """Every task by name; third parties add theirs by ``task`` or the entry-point group ``hyperfabric_q.task``."""
 
-_OURS: Final = MappingProxyType({"aer_sample": "hyperfabric_q.execution.tasks"})
+_OURS: Final = MappingProxyType(
+    {
+        "aer_sample": "hyperfabric_q.execution.tasks",
+        "plan_sample": "hyperfabric_q.execution.parts",
+        "node_sample": "hyperfabric_q.execution.cut_jobs",
+        "fragment_states": "hyperfabric_q.execution.cut_jobs",
+    }
+)
 """Where the tasks of this package are defined, so that naming one is enough."""
 
 JobFunction = Callable[["Job"], Any]

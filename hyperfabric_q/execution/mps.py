@@ -12,6 +12,7 @@ the circuit is tried with limited bonds, and the result counts only if nothing w
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections import Counter
@@ -52,6 +53,7 @@ _PERFECT: Final = RunNoise(pair_weights=np.empty((0, 4)), idles=(), local=False)
 _NEGLIGIBLE: Final = 1e-12
 """Weight cut off below which a state counts as exact."""
 
+_CERTAIN: Final = 1 - 1e-12
 _DRAW_S: Final = 3e-8
 
 
@@ -86,6 +88,19 @@ def sample_mps(plan: Plan, noise: RunNoise, *, shots: int, seed: int, reported: 
         wires=len(program.order),
         approximations=twirl_notes(program.decays),
     )
+
+
+def predicted_seconds(plan: Plan, noise: RunNoise, *, shots: int, reported: Sequence[ClassicalRegister]) -> float:
+    """Return how long ``sample_mps`` would take at most; infinity where its bonds may be out of reach."""
+    del reported
+    routed = plan.routed
+    figures = LocalFigures(plan.fabric, routed.node_of, routed.places)
+    program = deferred_steps(routed.circuit, noise, figures, routed.entry)
+    line = Line.of(program)
+    if not line.affordable(None):
+        return math.inf
+    perfect = math.exp(sum(math.log1p(-min(sum(slot.chances[1:]), _CERTAIN)) for slot in program.slots))
+    return (1 + shots * (1 - perfect)) * line.seconds(None) + _DRAW_S * shots * len(line.place)
 
 
 def _bits(circuit: QuantumCircuit, reported: Sequence[ClassicalRegister]) -> list[int]:

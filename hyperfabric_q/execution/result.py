@@ -64,6 +64,7 @@ class Result:
         estimates: of the observables, instead of counts.
         settings: how many bases were measured for them.
         approximations: what was not exact, one sentence each; empty = nothing.
+        interrupted: whether the run was ended before all shots were taken; ``shots`` are those that were.
     """
 
     counts: Mapping[str, int]
@@ -81,6 +82,7 @@ class Result:
     estimates: tuple[Estimate, ...] | None = None
     settings: int = 0
     approximations: tuple[str, ...] = ()
+    interrupted: bool = False
 
     def __post_init__(self) -> None:
         total = sum(self.counts.values())
@@ -168,6 +170,21 @@ class Result:
         return None if self.shot_ns is None else self.shot_ns.job_ns(self.shots)
 
     @property
+    def ebits(self) -> int:
+        """Bell pairs that each shot consumes."""
+        return self.plan.ebits
+
+    @property
+    def gamma(self) -> float:
+        """Square root of the sampling overhead: 1, since Bell pairs cost no shots."""
+        return 1.0
+
+    @property
+    def makespan_ns(self) -> float | None:
+        """How long one shot takes on average, its reset not counted; None where the clock refuses it."""
+        return None if self.shot_ns is None else self.shot_ns.mean
+
+    @property
     def evs(self) -> NDArray[np.float64]:
         """The values of the estimates, in the order of the observables."""
         return np.array([each.value for each in self.estimates or ()], dtype=np.float64)
@@ -204,7 +221,11 @@ class Result:
             "timelines": self.timelines,
             "averaging": self.averaging,
             "approximations": list(self.approximations),
+            "interrupted": self.interrupted,
             "seconds": round(self.seconds, 6),
+            "ebits": self.ebits,
+            "gamma": self.gamma,
+            "makespan_ns": self.makespan_ns,
             "estimates": None if self.estimates is None else [each.to_dict() for each in self.estimates],
             "shot_ns": None if self.shot_ns is None else self.shot_ns.to_dict(),
             "job_ns": self.job_ns,

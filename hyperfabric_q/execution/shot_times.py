@@ -58,7 +58,8 @@ def shot_times(plan: Plan, timelines: Timelines | None, *, seed: int) -> ShotTim
     makespans = None if timelines is None else timelines.makespans_ps
     if makespans is None:
         try:
-            makespans = drawn_timetable(plan, seed).makespan_ps.reshape(-1)
+            others = () if timelines is None else timelines.background
+            makespans = drawn_timetable(plan, seed, background=others).makespan_ps.reshape(-1)
         except InvalidValue:
             return None
     nodes = (plan.fabric.node(node_id) for node_id in dict.fromkeys(plan.routed.node_of))

@@ -9,23 +9,30 @@ Runs of the schedule are drawn, and then:
   of different errors. What the covariances of a finite number of independent runs scatter by is left out. Where this
   is below a twentieth of what the shots scatter by, the mean serves.
 * **sampled**: elsewhere, K runs are simulated, each with an equal share of the shots.
+
+The K are strata of the runs that are drawn: these are sorted by the infidelity that the schedule estimates for each,
+cut into K/2 equal parts, and two are taken from each part at random. So every run is as likely to be taken as any
+other, and what remains of the scatter is what runs of like infidelity differ by. Two from each part tell how much that
+is: ``clusters``. The parts come in random order, so that whatever part of them was simulated is a sample too.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfabric_q.distribution.schedule import MOST_CELLS
+from hyperfabric_q.distribution.background import Background, checked
+from hyperfabric_q.distribution.schedule import MOST_CELLS, schedule
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.execution.clock_noise import clock_noises, fresh_noise, kept, weights_at_use
 from hyperfabric_q.execution.noise import Noise
 from hyperfabric_q.execution.run_noise import RunNoise
-from hyperfabric_q.seeds import word
+from hyperfabric_q.seeds import stream, word
 
 if TYPE_CHECKING:
     from hyperfabric_q.distribution.plan import Plan
@@ -61,6 +68,7 @@ class Timelines:
         mean: the mean of each error over all runs drawn.
         makespans_ps: of all runs drawn; None when no schedule was made.
         neglected: bound on the total variation distance that "mean" makes, 0 for the others.
+        background: other traffic that the runs were beside.
     """
 
     averaging: Averaging
@@ -68,6 +76,7 @@ class Timelines:
     mean: RunNoise
     makespans_ps: NDArray[np.int64] | None
     neglected: float
+    background: tuple[Background, ...] = ()
 
     def __len__(self) -> int:
         """Return how many timelines are simulated."""
@@ -80,7 +89,14 @@ class Timelines:
 
 
 def timelines_of(
-    plan: Plan, kind: Noise, *, wanted: str | int, shots: int, seed: int, scatter: float | None = None
+    plan: Plan,
+    kind: Noise,
+    *,
+    wanted: str | int,
+    shots: int,
+    seed: int,
+    scatter: float | None = None,
+    background: Sequence[Background] = (),
 ) -> Timelines:
     """Return the timelines of a run.
 
@@ -91,16 +107,24 @@ def timelines_of(
         shots: of the run.
         seed: of the runs that are drawn.
         scatter: standard error that is aimed at; None = that of a share of the shots.
+        background: other traffic beside the run; with errors of kind "fabric" only.
 
     Raises:
-        InvalidValue: not a number of timelines; or the fabric has decaying memories and pairs that the clock refuses,
+        InvalidValue: not a number of timelines; background without "fabric", or more of it than there is room for; or
+            the fabric has decaying memories and pairs that the clock refuses,
             such as ones that are not entangled.
     """
-    drawn = _wanted(wanted, shots)
+    drawn, others = _wanted(wanted, shots), checked(background)
+    if others and kind is not Noise.FABRIC:
+        rule = "other traffic takes time, and only noise 'fabric' has a clock"
+        raise InvalidValue(field="background", value=kind.value, rule=rule)
     if kind is not Noise.FABRIC or not _decays(plan):
         fresh = fresh_noise(plan, kind)
-        return Timelines(averaging="none", noises=(fresh,), mean=fresh, makespans_ps=None, neglected=0.0)
-    timetable = drawn_timetable(plan, seed, least=drawn or 1)
+        late = drawn_timetable(plan, seed, background=others).makespan_ps.reshape(-1) if others else None
+        return Timelines(
+            averaging="none", noises=(fresh,), mean=fresh, makespans_ps=late, neglected=0.0, background=others
+        )
+    timetable = drawn_timetable(plan, seed, least=drawn or 1, background=others)
     (mean,) = clock_noises(plan, kind, timetable, [None])
     makespans = timetable.makespan_ps.reshape(-1)
     if drawn is None:
@@ -113,17 +137,56 @@ def timelines_of(
                 mean=mean,
                 makespans_ps=makespans,
                 neglected=neglected,
+                background=others,
             )
         drawn = min(USUAL_TIMELINES, shots)
-    noises = clock_noises(plan, kind, timetable, range(min(drawn, timetable.runs)))
-    return Timelines(averaging="sampled", noises=noises, mean=mean, makespans_ps=makespans, neglected=0.0)
+    chosen = strata(timetable.infidelity.reshape(-1), min(drawn, timetable.runs), stream(seed, "timelines", "strata"))
+    noises = clock_noises(plan, kind, timetable, chosen.tolist())
+    return Timelines(
+        averaging="sampled", noises=noises, mean=mean, makespans_ps=makespans, neglected=0.0, background=others
+    )
 
 
-def drawn_timetable(plan: Plan, seed: int, *, least: int = 1) -> Timetable:
-    """Return a schedule with many runs: fewer for long circuits, but never fewer than ``least``."""
+def strata(sizes: Floats, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the places of some values: two from each of count/2 equal parts of them by size, (count,).
+
+    Every value is as likely to be taken as any other. Those of one part stand side by side; if ``count`` is odd, the
+    last part has three.
+
+    Args:
+        sizes: the values.
+        count: how many are taken, at most all.
+        rng: of what is taken, and of the order of the parts.
+    """
+    takes = np.full(max(1, count // 2), 2)
+    takes[-1] += count - takes.sum()
+    # Which part lies where among the sizes: one of three is as much longer, wherever it comes to lie.
+    layout = rng.permutation(len(takes))
+    bounds = np.concatenate([[0], np.cumsum(takes[layout])]) * (len(sizes) / count)
+    order = np.argsort(sizes, kind="stable")
+    found: list[NDArray[np.int64]] = []
+    for take, place in zip(takes.tolist(), np.argsort(layout).tolist(), strict=True):
+        low, length = bounds[place], bounds[place + 1] - bounds[place]
+        # Points on a circle, at least one value apart: the same chance everywhere, and none is taken twice.
+        apart = np.sort(rng.random(take - 1) * max(0.0, length - take)) + np.arange(1, take)
+        points = low + (rng.random() * length + np.concatenate([[0.0], apart])) % length
+        found.append(order[np.minimum(points.astype(np.int64), len(sizes) - 1)])
+    return np.concatenate(found)
+
+
+def drawn_timetable(plan: Plan, seed: int, *, least: int = 1, background: Sequence[Background] = ()) -> Timetable:
+    """Return a schedule with many runs, their luck spread evenly: ``least``, and more for short circuits."""
     size = max(1, len(plan.routed.circuit.data))
     usual = min(MOST_RUNS, max(USUAL_TIMELINES, _CELLS // size), max(1, MOST_CELLS // size))
-    return plan.schedule(mode="sampled", runs=max(least, usual), seed=word(seed, "timelines"))
+    return schedule(
+        plan.routed,
+        plan.fabric,
+        mode="sampled",
+        runs=max(least, usual),
+        seed=word(seed, "timelines"),
+        stratified=True,
+        background=background,
+    )
 
 
 def _wanted(wanted: object, shots: int) -> int | None:

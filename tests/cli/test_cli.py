@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import hyperfabric_q as hq
 from hyperfabric_q import cli, convert, pipeline
 from hyperfabric_q.cli import doctor
+from hyperfabric_q.cli.run import run_command
 from hyperfabric_q.errors import InternalError, VerificationFailed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +96,7 @@ def test_an_objective_that_is_none_is_refused(asked, told):
 
 def test_the_command_line_takes_as_many_shots_as_python():
     python = inspect.signature(hq.Plan.run).parameters["shots"].default
-    assert inspect.signature(cli.run_command).parameters["shots"].default == python
+    assert inspect.signature(run_command).parameters["shots"].default == python
 
 
 def test_plan_json_is_the_plan_as_one_object():
@@ -178,29 +179,6 @@ def test_run_without_comparison_shows_the_counts():
     assert outcome.exit_code == 0
     assert "undistributed" not in outcome.stdout
     assert "11111111" in outcome.stdout
-
-
-def test_run_json_holds_plan_result_and_comparison():
-    outcome = call("run", GHZ, "--qpus", 2, "--shots", 50, "--seed", 1, "--noise", "none", "--json")
-    assert outcome.exit_code == 0
-    found = json.loads(outcome.stdout)
-    assert set(found) == {"schema", "plan", "result", "comparison"}
-    assert found["schema"] == "hyperfabric_q/run/1"
-    assert found["plan"]["schema"] == "hyperfabric_q/plan/1"
-    assert found["result"]["shots"] == sum(found["result"]["counts"].values()) == 50
-    assert set(found["result"]["counts"]) <= {"00000000", "11111111"}
-    assert found["result"]["noise"] == "none"
-    assert found["plan"]["seed"] == found["result"]["seed"] == 1
-    assert found["comparison"]["distributed"] == found["result"]["counts"]
-
-
-def test_one_seed_repeats_plan_and_run():
-    words = ("run", GHZ, "--qpus", 2, "--pair-fidelity", 0.7, "--shots", 60, "--no-compare", "--json")
-    first = json.loads(call(*words).stdout)
-    again = json.loads(call(*words, "--seed", first["plan"]["seed"]).stdout)
-    assert first["result"]["counts"] == again["result"]["counts"]
-    assert first["plan"]["homes"] == again["plan"]["homes"]
-    assert first["comparison"] is None
 
 
 def test_a_comparison_out_of_reach_is_left_out_unless_it_was_asked_for():

@@ -12,8 +12,8 @@ from hyperfabric_q.execution.attribution import attribution_of, idle_infidelity
 from hyperfabric_q.execution.clock_noise import fresh_noise
 from hyperfabric_q.execution.measured import measured
 from hyperfabric_q.execution.noise import Noise, relaxation
-from hyperfabric_q.execution.prediction import exact_distribution, predicted_hellinger
 from hyperfabric_q.execution.run_noise import Idle
+from hyperfabric_q.execution.timelines import timelines_of
 from hyperfabric_q.fabric import Fabric
 
 HOMES = ["qpu-0", "qpu-1"]
@@ -118,62 +118,22 @@ def test_noise_that_a_run_leaves_out_costs_nothing(plan_of):
         assert set(attribution_of(complete, fresh, fresh).by_cause()) == causes
 
 
-# ------------------------------------------------------------------------------------------------------- prediction
-
-
-def random_circuit(seed, qubits=4):
-    rng = np.random.default_rng(seed)
-    circuit = QuantumCircuit(qubits)
-    for _ in range(8):
-        a, b = rng.choice(qubits, 2, replace=False).tolist()
-        circuit.u(*rng.random(3), a)
-        circuit.cp(float(rng.random()) * 3, a, b)
-        circuit.u(*rng.random(3), b)
-    return circuit
-
-
-def test_predicted_interval_covers_what_is_measured(plan_of):
-    inside, misses = 0, []
-    for seed in range(30):
-        rng = np.random.default_rng(seed)
-        fabric = Fabric.full([2, 2], communication_qubits=1, pair_fidelity=float(rng.uniform(0.8, 0.99)))
-        fabric = fabric.replace("nodes.*", gate_error_2q=float(rng.uniform(0, 0.02)), readout_error=0.01)
-        result = plan_of(random_circuit(seed), fabric, ["qpu-0", "qpu-0", "qpu-1", "qpu-1"]).run(4000, seed=seed)
-        predicted, found = result.predicted_fidelity, result.measured_fidelity
-        assert predicted.kind == found.kind == "hellinger"
-        inside += predicted.low <= found.value <= predicted.high
-        misses.append(abs(predicted.value - found.value))
-    assert inside >= 25
-    assert np.median(misses) < 0.005
-
-
-def test_exact_distribution_is_the_one_that_counts_are_drawn_from(plan_of):
-    fabric = Fabric.full([2, 2], communication_qubits=1, pair_fidelity=0.9)
-    fabric = fabric.replace("nodes.*", gate_error_1q=0.01, gate_error_2q=0.02, readout_error=0.03)
-    plan = plan_of(random_circuit(7), fabric, ["qpu-0", "qpu-0", "qpu-1", "qpu-1"])
-    complete, reported = measured(plan)
-    chances = exact_distribution(complete, fresh_noise(complete, Noise.FABRIC), reported)
-    counts = plan.run(20_000, seed=5, method="dynamic").counts
-    assert sum(chances.values()) == pytest.approx(1)
-    statistic = sum((counts.get(key, 0) - 20_000 * p) ** 2 / (20_000 * p) for key, p in chances.items())
-    assert statistic < len(chances) - 1 + 5 * math.sqrt(2 * (len(chances) - 1))
-
-
-def test_wide_plans_are_predicted_as_processes(plan_of):
-    circuit = random_circuit(3, qubits=10)
-    for qubit in range(10):
-        circuit.ry(0.3, qubit)
-        circuit.cp(0.4, qubit, (qubit + 1) % 10)
-    fabric = Fabric.full([5, 5], communication_qubits=1, pair_fidelity=0.99)
-    result = plan_of(circuit, fabric, ["qpu-0"] * 5 + ["qpu-1"] * 5).run(20, seed=1, noise="links")
-    predicted = result.predicted_fidelity
-    assert predicted.kind == "process"
-    assert predicted.value == pytest.approx(0.99**result.plan.ebits)
-    assert predicted.high == 1
-
-
-def test_hellinger_prediction_of_equal_distributions_is_one():
-    found = predicted_hellinger({"0": 0.5, "1": 0.5}, {"0": 0.5, "1": 0.5}, shots=100)
-    assert found.value == found.high == 1
-    assert found.low < 1
-    assert predicted_hellinger({"0": 1.0}, {"1": 1.0}, shots=100).value == 0
+def test_timelines_lose_on_average_what_is_stated_beside_the_rows(plan_of):
+    fabric = Fabric.line([1, 1, 1], communication_qubits=2, pair_fidelity=0.95)
+    fabric = fabric.replace("nodes.*", t2_us=300.0, readout_error=0.01, readout_ns=1000.0)
+    circuit = QuantumCircuit(3)
+    circuit.h(range(3))
+    circuit.cz(0, 1)
+    circuit.cz(1, 2)
+    plan = plan_of(circuit, fabric.replace("links.*", latency_ns=500.0, pair_rate_hz=1e4), ["qpu-0", "qpu-1", "qpu-2"])
+    complete, _ = measured(plan)
+    lines = timelines_of(plan, Noise.FABRIC, wanted=16, shots=100, seed=1)
+    fresh = fresh_noise(complete, Noise.FABRIC)
+    table = attribution_of(complete, lines.mean, fresh, lines.noises)
+    each = [attribution_of(complete, noise, fresh).infidelity for noise in lines.noises]
+    assert table.over_timelines == pytest.approx(np.mean(each))
+    # Logarithms of all rows add up to the whole; shots that wait long lose much at once, hence less on average.
+    assert math.prod(1 - row.infidelity for row in table.rows) == pytest.approx(1 - table.infidelity)
+    assert sum(row.share for row in table.rows) == pytest.approx(1)
+    assert 0.5 * table.infidelity < table.over_timelines < table.infidelity
+    assert attribution_of(complete, lines.mean, fresh).over_timelines == table.infidelity

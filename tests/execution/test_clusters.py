@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hyperfabric_q.estimate import proportion
-from hyperfabric_q.execution.clusters import fidelity_over, mean_error, proportion_over, widening
+from hyperfabric_q.execution.clusters import fidelity_over, jackknife, mean_error, proportion_over, widening
 
 K, EACH, TRIALS = 8, 500, 1500
 
@@ -45,21 +45,21 @@ def test_timelines_that_agree_leave_the_bar_of_independent_shots():
 
 
 def test_one_shot_per_timeline_is_independent_shots():
-    bits = [1] * 300 + [0] * 700
-    assert mean_error(bits, [1] * 1000) == pytest.approx(proportion(300, 1000).stderr, rel=0.01)
+    bits = np.random.default_rng(2).permutation([1] * 300 + [0] * 700)
+    assert mean_error(bits, [1] * 1000) == pytest.approx(proportion(300, 1000).stderr, rel=0.1)
 
 
 def test_few_timelines_are_widened_as_students_quantile_says():
-    assert widening(8) == pytest.approx(2.3646 / 1.95996, rel=1e-4)
-    assert widening(2) == pytest.approx(12.706 / 1.95996, rel=1e-4)
-    assert widening(1) == 1
+    assert widening(7) == pytest.approx(2.3646 / 1.95996, rel=1e-4)
+    assert widening(1) == pytest.approx(12.706 / 1.95996, rel=1e-4)
+    assert widening(0) == 1
     assert widening(5000) == pytest.approx(1, abs=1e-3)
 
 
 def test_bar_of_a_fidelity_holds_what_timelines_differ_by(hits):
     # Two outcomes, the ideal always shows the first: the Hellinger fidelity is its share.
     found = []
-    for row in hits[:300]:
+    for row in hits[:150]:
         clusters = [{"0": int(hit), "1": EACH - int(hit)} for hit in row]
         counts = {key: sum(cluster[key] for cluster in clusters) for key in "01"}
         found.append(fidelity_over(counts, clusters, {"0": 1.0}, seed=1))
@@ -67,3 +67,30 @@ def test_bar_of_a_fidelity_holds_what_timelines_differ_by(hits):
     plain = fidelity_over(counts, (), {"0": 1.0}, seed=1)
     assert plain.stderr < found[-1].stderr
     assert plain.value == found[-1].value
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 9])
+def test_pairs_of_like_timelines_know_nothing_of_what_pairs_differ_by(count):
+    rng = np.random.default_rng(count)
+    levels = np.repeat(rng.normal(size=count), 2)[:count]
+    levels[-1] = levels[-2] if count % 2 == 0 else levels[-1]
+    levels[count - 2 - count % 2 :] = levels[count - 2 - count % 2]
+    assert mean_error(levels * 100, np.full(count, 100)) == pytest.approx(0, abs=1e-9)
+    assert count < 4 or mean_error(levels * 100, np.full(count, 100), paired=False) > 0.05
+
+
+def test_paired_error_is_the_scatter_of_a_stratified_mean():
+    # Three strata of their own means, two draws from each: the mean square of the error without its widening is right.
+    rng = np.random.default_rng(4)
+    means, deviations = np.repeat([0.0, 3.0, 9.0], 2), np.repeat([1.0, 0.5, 2.0], 2)
+    draws = rng.normal(means, deviations, size=(20_000, 6))
+    found = np.mean([(mean_error(row, np.ones(6)) / widening(3)) ** 2 for row in draws[:4000]])
+    assert found == pytest.approx(draws.mean(axis=1).var(), rel=0.05)
+
+
+def test_jackknife_of_a_mean_is_the_error_of_the_mean():
+    rng = np.random.default_rng(8)
+    values = rng.normal(size=9)
+    without = (values.sum() - values) / 8
+    for paired in (True, False):
+        assert jackknife(without, paired=paired) == pytest.approx(mean_error(values, np.ones(9), paired=paired))

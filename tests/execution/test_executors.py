@@ -28,7 +28,7 @@ from hyperfabric_q.errors import (
     NotEnoughQubits,
     UnknownName,
 )
-from hyperfabric_q.execution.executors import dask, drive, open_engine
+from hyperfabric_q.execution.executors import dask, drive, open_engine, work
 from hyperfabric_q.execution.executors.batching import Costs, batch_size
 from hyperfabric_q.execution.executors.local import cores
 from hyperfabric_q.execution.jobs import Job
@@ -63,7 +63,7 @@ def cluster():
     distributed = pytest.importorskip("distributed")
     # 15 s after a death, a LocalCluster closes that worker for good if it happens to be dead again just then.
     with importlib.import_module("dask.config").set({"distributed.deploy.lost-worker-timeout": "1 hour"}):
-        local = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        local = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
         with local, distributed.Client(local, set_as_default=False) as client:
             yield client
 
@@ -200,7 +200,8 @@ def test_costs_are_learnt_by_kind_and_scale_the_guesses():
 def test_outcomes_are_the_same_on_every_executor(expected, cluster):
     with ThreadPoolExecutor(3) as threads:
         assert drive(draws(40), executor=threads).require() == expected
-    assert drive(draws(40), executor="local:1").require() == expected
+    assert drive(draws(40), executor="processes:1").require() == expected
+    assert drive(draws(40), executor="threads").require() == expected
     assert drive(draws(40), executor=cluster).require() == expected
     assert drive(draws(40), executor=cluster.get_executor()).require() == expected
     by_address = drive(draws(40), executor=cluster.scheduler.address.replace("tcp", "dask"))
@@ -429,7 +430,10 @@ def test_a_dask_worker_is_no_scheduler(cluster):
 
 @pytest.mark.parametrize(
     "executor",
-    ["dask://", "dask://host", "dask://host:99999", "dask://a b:1", "locale", "local:0", "local:x", "", 4, "ray"],
+    [
+        *("dask://", "dask://host", "dask://host:99999", "dask://a b:1", "locale", "local:0", "local:x", "", 4, "ray"),
+        *("threads:0", "processes:-1", "threads:5000"),
+    ],
 )
 def test_what_names_no_executor_is_refused(executor):
     with pytest.raises(InvalidValue):
@@ -462,6 +466,15 @@ def test_a_missing_package_is_named_with_its_extra(executor, module, monkeypatch
 def test_little_work_stays_in_this_process():
     assert open_engine(None, jobs=draws(1)).name == "serial"
     assert open_engine(None, jobs=[Job(kind="trial_draw", path=(n,), seconds=0.1) for n in range(9)]).name == "serial"
+
+
+def test_a_job_starts_no_workers_of_its_own():
+    many = [Job(kind="trial_draw", path=(n,), seconds=60.0) for n in range(9)]
+    inside = drive(
+        [Job(kind="trial_nested", arguments={"jobs": [each.to_bytes() for each in many]})], executor="serial"
+    )
+    assert inside.require() == ("serial",)
+    assert not work.inside_a_job()
 
 
 def test_no_jobs_are_no_work():

@@ -66,6 +66,8 @@ def test_to_dict_is_json_with_a_schema(result):
     assert read["schema"] == "hyperfabric_q/result/1"
     assert sum(read["counts"].values()) == read["shots"] == 2000
     assert read["measured_fidelity"]["kind"] == "hellinger"
+    assert (read["ebits"], read["gamma"], read["interrupted"]) == (result.plan.ebits, 1.0, False)
+    assert read["makespan_ns"] == read["shot_ns"]["mean"] == result.makespan_ns
     assert read["registers"] == [{"name": "low", "size": 2}, {"name": "high", "size": 1}]
 
 

@@ -174,6 +174,37 @@ def test_kill_9_at_any_time_loses_nothing(tmp_path, file, after):
     check_kill_and_resume(tmp_path, file, executor="local:2", count=70, after=after, sleep=0.02)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [3, 17, 40])
+def test_kill_9_of_the_client_of_a_dask_cluster_loses_nothing(tmp_path, file, after):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as local,
+        distributed.Client(local, set_as_default=False) as workers,
+    ):
+        log = tmp_path / "log"
+        address = local.scheduler_address.replace("tcp", "dask")
+        with client(tmp_path, file, log, address, 60, 0.1) as first:
+            for line in first.stdout:
+                if int(line) >= after:
+                    os.kill(first.pid, signal.SIGKILL)
+                    break
+        with Store(file) as store:
+            done = {"/".join(map(str, row.path)) for row in store.rows() if row.kind == "trial_draw"}
+            assert after - 1 <= len(done) < 60
+            before = Counter(log.read_text().split())
+            jobs = draws(60, log=str(log), sleep=0.1)
+            resumed = drive(jobs, executor=workers, store=store)
+        assert resumed.tries.count(0) == len(done)
+        new = Counter(log.read_text().split())
+        # What the dead client had handed over may still end on the workers, whose outcome nobody hears of.
+        assert all(new[path] <= 1 for path in done)
+        assert sum(new.values()) - sum(before.values()) <= 60 - len(done) + 4
+        assert max(new.values()) <= 4
+        expected = [[float(x) for x in job.stream().random(3)] for job in jobs]
+        assert [each["draws"] for each in resumed.require()] == expected
+
+
 def test_two_processes_share_a_store_and_share_the_work(tmp_path, file):
     log = tmp_path / "log"
     with client(tmp_path, file, log, "serial", 30, 0.03) as one, client(tmp_path, file, log, "serial", 30, 0.03) as two:

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 
+from hyperfabric_q.distribution.background import BackgroundPairs
+from hyperfabric_q.distribution.schedule import schedule
 from hyperfabric_q.errors import InvalidValue
+from hyperfabric_q.estimate import proportion
+from hyperfabric_q.execution.channel import outcome_chances
 from hyperfabric_q.execution.clock_noise import clock_noises
+from hyperfabric_q.execution.clusters import proportion_over
 from hyperfabric_q.execution.measured import measured
 from hyperfabric_q.execution.noise import Noise
 from hyperfabric_q.execution.prediction import mean_distribution
-from hyperfabric_q.execution.timelines import correlation_bound, timelines_of
+from hyperfabric_q.execution.timelines import correlation_bound, drawn_timetable, strata, timelines_of
 from hyperfabric_q.fabric import Fabric
 
 TIMES = {"gate_1q_ns": 100.0, "gate_2q_ns": 300.0, "readout_ns": 1000.0, "reset_ns": 500.0}
@@ -39,8 +44,8 @@ def plans(plan_of):
     return make
 
 
-def lines(plan, *, wanted="auto", shots=4000, kind=Noise.FABRIC):
-    return timelines_of(plan, kind, wanted=wanted, shots=shots, seed=5)
+def lines(plan, *, wanted="auto", shots=4000, kind=Noise.FABRIC, seed=5):
+    return timelines_of(plan, kind, wanted=wanted, shots=shots, seed=seed)
 
 
 def test_time_passes_only_where_it_harms(plans):
@@ -78,13 +83,91 @@ def test_shots_are_shared_out_evenly(plans):
     assert len(lines(plans(rate=1e4, t2_us=300.0), shots=10)) == 10
 
 
-def test_timelines_are_those_of_the_seed_and_more_begin_with_fewer(plans):
+def test_timelines_are_those_of_the_seed(plans):
     plan = plans(rate=1e4, t2_us=300.0)
-    few, many = lines(plan, wanted=4), lines(plan, wanted=9)
-    for one, other in zip(few.noises, many.noises, strict=False):
-        assert one.idles == other.idles
-        assert (one.pair_weights == other.pair_weights).all()
-    assert timelines_of(plan, Noise.FABRIC, wanted=4, shots=9, seed=6).noises[0].idles != few.noises[0].idles
+    one, again, other = lines(plan, wanted=4), lines(plan, wanted=4), lines(plan, wanted=4, seed=6)
+    assert [each.idles for each in one.noises] == [each.idles for each in again.noises]
+    assert one.noises[0].idles != other.noises[0].idles
+
+
+@pytest.mark.parametrize(("values", "count"), [(16, 16), (64, 8), (65, 7), (20, 3), (9, 2), (9, 1)])
+def test_every_run_is_as_likely_to_be_taken(values, count):
+    rng, hits = np.random.default_rng(count), np.zeros(values)
+    for _ in range(3000):
+        taken = strata(np.arange(values)[::-1], count, rng)
+        assert len(taken) == count
+        hits[taken] += 1
+    expected = 3000 * count / values
+    assert np.abs(hits - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_strata_are_pairs_of_like_size_and_all_is_all():
+    rng, sizes = np.random.default_rng(1), np.random.default_rng(2).exponential(size=800)
+    taken = strata(sizes, 8, rng)
+    ranks = np.argsort(np.argsort(sizes))[taken] // 200
+    assert (ranks[::2] == ranks[1::2]).all()
+    assert sorted(ranks[::2]) == [0, 1, 2, 3]
+    assert sorted(strata(sizes, 800, rng)) == list(range(800))
+
+
+@pytest.fixture(scope="module")
+def real(plans):
+    """The estimated infidelity of 512 runs of a plan, and the exact chance of an outcome in each."""
+    plan = plans(rate=1e4, t2_us=300.0)
+    complete, reported = measured(plan)
+    timetable = drawn_timetable(plan, 3)
+    every = clock_noises(plan, Noise.FABRIC, timetable, range(512))
+    chances = np.array([outcome_chances(complete, noise, reported=reported)["000"] for noise in every])
+    return timetable.infidelity[:512], chances
+
+
+def test_strata_of_real_timelines_scatter_less_than_independent_ones(real):
+    sizes, chances = real
+    rng = np.random.default_rng(5)
+    drawn = np.array([chances[strata(sizes, 8, rng)].mean() for _ in range(1000)])
+    assert drawn.mean() == pytest.approx(chances.mean(), abs=5 * drawn.std() / np.sqrt(1000))
+    assert drawn.std() < 0.6 * chances.std() / np.sqrt(8)
+
+
+@pytest.mark.parametrize(("shots", "naive_at_most"), [(8000, 0.8), (800_000, 0.3)])
+def test_bars_over_eight_real_timelines_cover_where_naive_ones_fail(real, shots, naive_at_most):
+    sizes, chances = real
+    rng, trials = np.random.default_rng(6), 1500
+    inside, naive = 0, 0
+    for _ in range(trials):
+        hits = rng.binomial(shots // 8, chances[strata(sizes, 8, rng)]).tolist()
+        found, alone = proportion_over(hits, [shots // 8] * 8), proportion(sum(hits), shots)
+        inside += abs(found.value - chances.mean()) <= 1.96 * found.stderr
+        naive += abs(alone.value - chances.mean()) <= 1.96 * alone.stderr
+    assert 0.925 < inside / trials < 0.98
+    assert naive / trials < naive_at_most
+
+
+def test_luck_that_is_spread_evenly_makes_means_scatter_less(plans):
+    plan = plans(rate=1e4)
+    spread, plain = (
+        [
+            schedule(plan.routed, plan.fabric, mode="sampled", runs=64, seed=seed, stratified=each).makespan_ps.mean()
+            for seed in range(40)
+        ]
+        for each in (True, False)
+    )
+    assert np.std(spread) < 0.6 * np.std(plain)
+    assert np.mean(spread) == pytest.approx(np.mean(plain), abs=4 * np.std(plain) / np.sqrt(40))
+
+
+@pytest.mark.parametrize("rate", [3e3, 1e4, 1e5])
+def test_64_timelines_and_one_for_each_shot_take_as_long(plans, rate):
+    plan = plans(rate=rate, t2_us=300.0)
+    few, every = plan.run(2048, seed=4, timelines=64).shot_ns, lines(plan, wanted=2048, shots=2048, seed=5).makespans_ps
+    deviation = float(every.std()) / 1e3
+    assert len(every) == 2048
+    assert few.mean == pytest.approx(
+        every.mean() / 1e3, abs=4 * deviation * np.hypot(1 / np.sqrt(1024), 1 / np.sqrt(2048))
+    )
+    # Ranks of both p99 among the others' runs are within four standard errors of 99 %.
+    above = float((every / 1e3 > few.p99).mean())
+    assert above == pytest.approx(0.01, abs=4 * np.sqrt(0.01 * 0.99 * (1 / 1024 + 1 / 2048)))
 
 
 def test_a_run_says_how_timelines_became_errors(plans):
@@ -118,9 +201,9 @@ def test_shot_times_are_those_of_the_schedule(plans):
     assert 100e3 < moving.mean < 260e3
 
 
-def test_64_timelines_and_more_agree_within_their_bars(plans):
+def test_16_timelines_and_64_agree_within_their_bars(plans):
     plan = plans(rate=1e4, t2_us=300.0)
-    few, many = plan.run(640, seed=2, timelines=64), plan.run(640, seed=3, timelines=160)
+    few, many = plan.run(640, seed=2, timelines=16), plan.run(640, seed=3, timelines=64)
     for key in ("000", "111"):
         one, other = few.probabilities[key], many.probabilities[key]
         assert one.value == pytest.approx(other.value, abs=4 * np.hypot(one.stderr, other.stderr))
@@ -143,3 +226,21 @@ def test_pairs_that_the_clock_refuses_have_no_shot_times(plan_of):
     assert result.job_ns is None
     with pytest.raises(InvalidValue, match="not entangled"):
         plan_of(chain(2), fabric.replace("nodes.*", t1_us=10.0), ["qpu-0", "qpu-1"]).run(50, seed=1)
+
+
+@pytest.mark.parametrize("memories", [{}, {"t2_us": 300.0}])
+def test_other_traffic_makes_shots_later_and_errors_larger(plans, memories):
+    plan = plans(rate=1e4, **memories)
+    others = [BackgroundPairs(a="qpu-0", b="qpu-1", rate_hz=7e3), BackgroundPairs(a="qpu-1", b="qpu-2", rate_hz=7e3)]
+    alone, beside = plan.run(200, seed=3), plan.run(200, seed=3, background=others)
+    # At load 0.7, a request finds 0.7 / 0.3 mean services before it: 233 us on each link.
+    assert 100e3 < beside.shot_ns.mean - alone.shot_ns.mean < 600e3
+    assert beside.job_ns > alone.job_ns
+    assert beside.shot_ns == plan.run(200, seed=3, background=others).shot_ns
+    assert (beside.attribution.infidelity > alone.attribution.infidelity) == bool(memories)
+
+
+def test_other_traffic_needs_a_clock(plans):
+    with pytest.raises(InvalidValue, match="clock"):
+        lines_beside = [BackgroundPairs(a="qpu-0", b="qpu-1", rate_hz=1.0)]
+        timelines_of(plans(rate=1e4), Noise.LINKS, wanted="auto", shots=10, seed=1, background=lines_beside)

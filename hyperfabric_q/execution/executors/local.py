@@ -17,7 +17,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final
@@ -57,11 +57,7 @@ def local_engine(workers: int | None = None) -> Engine:
 
     Cost: about 2 s until the first outcome, and 150 MB per worker: each imports Qiskit and Aer.
     """
-    given: object = workers
-    if workers is None:
-        workers = cores()
-    elif not isinstance(given, int) or isinstance(given, bool) or not 1 <= workers <= MOST_WORKERS:
-        raise InvalidValue(field="workers", value=given, rule=f"a pool has 1 to {MOST_WORKERS} workers")
+    workers = _counted(workers)
     pool = _Pool(workers)
     return Engine(
         name="local" if workers == cores() else f"local:{workers}",
@@ -71,6 +67,33 @@ def local_engine(workers: int | None = None) -> Engine:
         renew=pool.renew,
         close=pool.close,
     )
+
+
+def thread_engine(workers: int | None = None) -> Engine:
+    """Return an engine of threads of this process: no start-up and no copies, but one interpreter for all of them.
+
+    Args:
+        workers: how many; None = one per core.
+
+    Raises:
+        InvalidValue: the number is not from 1 to 1024.
+    """
+    workers = _counted(workers)
+    pool = ThreadPoolExecutor(workers)
+    return Engine(
+        name="threads" if workers == cores() else f"threads:{workers}",
+        executor=pool,
+        slots=lambda: workers,
+        close=lambda: pool.shutdown(wait=False, cancel_futures=True),
+    )
+
+
+def _counted(workers: object) -> int:
+    if workers is None:
+        return cores()
+    if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MOST_WORKERS:
+        raise InvalidValue(field="workers", value=workers, rule=f"a pool has 1 to {MOST_WORKERS} workers")
+    return workers
 
 
 class _Pool:

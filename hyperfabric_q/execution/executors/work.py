@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import importlib
 import time
+from contextvars import ContextVar
 from multiprocessing.reduction import ForkingPickler
 from typing import NamedTuple
 
 from hyperfabric_q.errors import HyperFabricError, InternalError, SimulationRefused
 from hyperfabric_q.execution.jobs import Job, task_named
 from hyperfabric_q.execution.payload import encode
+
+_INSIDE: ContextVar[bool] = ContextVar("inside a job", default=False)
+
+
+def inside_a_job() -> bool:
+    """Return whether a job is being run here: what it calls must not start workers of its own."""
+    return _INSIDE.get()
 
 
 class Landed(NamedTuple):
@@ -45,11 +53,13 @@ def work(batch: tuple[tuple[str, bytes], ...]) -> list[tuple[bytes | None, Hyper
         if here.version != job.version:
             text = f"task {job.kind!r} has version {here.version} on the worker, the job was made for {job.version}"
             raise WrongVersion(text)
-        started = time.perf_counter()
+        started, outside = time.perf_counter(), _INSIDE.set(True)
         try:
             outcome, fault = encode(here.function(job)), None
         except Exception as raised:  # every fault goes home
             outcome, fault = None, _typed(raised, job)
+        finally:
+            _INSIDE.reset(outside)
         ended.append((outcome, fault, time.perf_counter() - started))
     return ended
 

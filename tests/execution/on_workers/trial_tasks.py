@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from hyperfabric_q.errors import NotEnoughQubits
-from hyperfabric_q.execution.jobs import task
+from hyperfabric_q.execution.executors import open_engine
+from hyperfabric_q.execution.jobs import Job, task
 
 
 def note(job):
@@ -63,3 +64,11 @@ def interrupt(job):
     if job.arguments.get("now"):
         raise KeyboardInterrupt
     return job.subseed()
+
+
+@task("trial_nested", version=1)
+def nested(job):
+    """Say where jobs would run that are begun inside this one."""
+    engine = open_engine(jobs=[Job.from_bytes(each) for each in job.arguments["jobs"]])
+    engine.close()
+    return engine.name
