@@ -47,6 +47,9 @@ bench: $(STAMP)  ## the numbers in the documentation
 	$(BIN)/python benchmarks/distribution/chips.py --csv benchmarks/distribution/chips.csv
 	$(BIN)/python benchmarks/cutting/error_bars.py
 	$(BIN)/python benchmarks/execution/wide.py
+	$(BIN)/python benchmarks/execution/sweep.py
+	$(BIN)/python benchmarks/execution/executors.py
+	$(BIN)/python benchmarks/execution/predicted.py
 
 docs: $(STAMP)  ## the documentation as HTML, examples executed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

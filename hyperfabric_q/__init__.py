@@ -49,11 +49,14 @@ if TYPE_CHECKING:
         ZoneType,
     )
     from hyperfabric_q.interfaces import hyperfabric_pass_manager
+    from hyperfabric_q.mixing.plan import MixedPlan
     from hyperfabric_q.pipeline import evaluate, plan
     from hyperfabric_q.protocol import HyperFabricProtocol
     from hyperfabric_q.scheduling import faults
     from hyperfabric_q.scheduling.drivers import run
     from hyperfabric_q.scheduling.policy import Policy
+    from hyperfabric_q.sweeping.table import Sweep
+    from hyperfabric_q.sweeping.what_if import sweep
     from hyperfabric_q.traffic.collectives.result import CollectiveResult
     from hyperfabric_q.traffic.flows import Promise
     from hyperfabric_q.traffic.handlers import Packet
@@ -74,6 +77,7 @@ __all__ = [
     "HyperFabricProtocol",
     "IsolationLevel",
     "Link",
+    "MixedPlan",
     "NodeSignature",
     "Packet",
     "PacketPriority",
@@ -82,6 +86,7 @@ __all__ = [
     "Promise",
     "Receipt",
     "Result",
+    "Sweep",
     "TransferResult",
     "VirtualTensor",
     "ZoneType",
@@ -98,6 +103,7 @@ __all__ = [
     "read_disqco",
     "read_pytket_dqc",
     "run",
+    "sweep",
 ]
 
 _HOME = {
@@ -111,6 +117,7 @@ _HOME = {
     "HyperFabricProtocol": "protocol:HyperFabricProtocol",
     "IsolationLevel": "fabric:IsolationLevel",
     "Link": "fabric:Link",
+    "MixedPlan": "mixing.plan:MixedPlan",
     "NodeSignature": "fabric:NodeSignature",
     "Packet": "traffic.handlers:Packet",
     "PacketPriority": "traffic.packet:PacketPriority",
@@ -119,6 +126,7 @@ _HOME = {
     "Promise": "traffic.flows:Promise",
     "Receipt": "traffic.transfer:Receipt",
     "Result": "execution.result:Result",
+    "Sweep": "sweeping.table:Sweep",
     "TransferResult": "traffic.transfer:TransferResult",
     "VirtualTensor": "traffic.payload:VirtualTensor",
     "ZoneType": "fabric:ZoneType",
@@ -135,6 +143,7 @@ _HOME = {
     "read_disqco": "distribution.assignments:read_disqco",
     "read_pytket_dqc": "distribution.assignments:read_pytket_dqc",
     "run": "scheduling.drivers:run",
+    "sweep": "sweeping.what_if:sweep",
 }
 
 if not TYPE_CHECKING:  # hidden from mypy, which would otherwise accept any name
