@@ -42,6 +42,7 @@ ERROR_SCHEMA: Final = "hyperfabric_q/error/1"
 DOCTOR_SCHEMA: Final = "hyperfabric_q/doctor/1"
 
 CRASHED, WRONG_INPUT, NO_SOLUTION, WRONG_CIRCUIT, INTERRUPTED = 1, 2, 3, 4, 130
+MIXED_OBJECTIVES: Final = ("mse", "shots")
 TRACEBACK: Final = "HYPERFABRIC_Q_TRACEBACK"
 
 
@@ -58,6 +59,13 @@ def _nodes(metavar: str, text: str) -> Any:
 
 def _output(flags: str, text: str) -> Any:
     return typer.Option(flags, help=text, rich_help_panel="Output", show_default=False)
+
+
+_BUDGET: Final = "Budget (each crossing is then teleported, corrected or cut)"
+
+
+def _budget(metavar: str, text: str, *flags: str) -> Any:
+    return typer.Option(*flags, metavar=metavar, help=text, rich_help_panel=_BUDGET, show_default=False)
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Circuit: OpenQASM 2 or 3, or QPY.")]
@@ -82,6 +90,13 @@ Objective = Annotated[
         help="What the plan is chosen by: ebits, fidelity, makespan or a cost model; weights as in "
         "'fidelity+0.2*makespan'; 'ebits,makespan' breaks ties by the second.",
     ),
+]
+Shots = Annotated[int | None, _budget("N", "Of the whole run, for estimates.")]
+Precision = Annotated[float | None, _budget("E", "Root mean square error that is wanted.")]
+MaxPairs = Annotated[int | None, _budget("N", "Bell pairs of one shot.")]
+DeadlineNs = Annotated[float | None, _budget("T", "Time of one shot in nanoseconds.")]
+Observables = Annotated[
+    list[str] | None, _budget("P", "What is estimated, as in ZZ@0,1; may be repeated.", "--observable")
 ]
 Output = Annotated[Path | None, _output("--output", "Write the emitted circuit: OpenQASM 3 (.qasm) or QPY (.qpy).")]
 Json = Annotated[bool, _output("--json", "One JSON object on stdout, nothing else.")]
@@ -136,8 +151,13 @@ def plan_command(
     network: Shape = None,
     communication_qubits: Communication = None,
     pair_fidelity: PairFidelity = None,
-    objective: Objective = "ebits",
+    objective: Objective | None = None,
     verify: VerifyHow = Verify.auto,
+    shots: Shots = None,
+    precision: Precision = None,
+    max_pairs: MaxPairs = None,
+    deadline_ns: DeadlineNs = None,
+    observable: Observables = None,
     seed: Seed = None,
     output: Output = None,
     as_json: Json = False,
@@ -147,11 +167,15 @@ def plan_command(
     Example: hyperfabric-q plan circuits/qft_16.qasm --qpus 4 --network ring
     """
     asked = Asked(fabric, qpus, capacity, network, communication_qubits, pair_fidelity)
+    budget = Budget(shots, precision, max_pairs, deadline_ns, observable or None)
     with _faults(file, as_json=as_json):
         with _progress("loading"):
             from hyperfabric_q.cli.output import check_target, write_circuit
         check_target(output)
-        plan = _plan(file, asked, objective, verify, seed)
+        if budget.given or objective in MIXED_OBJECTIVES:
+            _plan_within(budget, file, asked, objective, output=output, seed=seed, as_json=as_json)
+            return
+        plan = _plan(file, asked, objective or "ebits", verify, seed)
         if output is not None:
             write_circuit(plan.distributed_circuit, output)
         if as_json:
@@ -200,17 +224,73 @@ class Asked:
     pair_fidelity: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The options that say what a run may take."""
+
+    shots: int | None
+    precision: float | None
+    max_pairs: int | None
+    deadline_ns: float | None
+    observables: list[str] | None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        each = (self.shots, self.precision, self.max_pairs, self.deadline_ns, self.observables)
+        return any(value is not None for value in each)
+
+
+def _plan_within(
+    budget: Budget,
+    file: Path,
+    asked: Asked,
+    objective: str | None,
+    *,
+    output: Path | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    if output is not None:
+        rule = "a plan within a budget is many circuits; only one of Bell pairs alone is written"
+        raise InvalidValue(field="--output", value=str(output), rule=rule)
+    circuit, fabric = _read(file, asked)
+    with _progress("planning"):
+        from hyperfabric_q.mixing.plan import plan_mixed
+
+        plan = plan_mixed(
+            circuit,
+            fabric,
+            objective=objective or "mse",
+            shots=budget.shots,
+            precision=budget.precision,
+            max_pairs=budget.max_pairs,
+            deadline_ns=budget.deadline_ns,
+            observables=budget.observables,
+            seed=seed,
+        )
+    if as_json:
+        _print_json(plan.to_dict())
+    else:
+        typer.echo(plan.explain())
+
+
 def _plan(file: Path, asked: Asked, objective: str, verify: Verify, seed: int | None) -> Plan:
-    with _progress("loading"):
+    circuit, fabric = _read(file, asked)
+    with _progress("planning and verifying"):
         from hyperfabric_q import pipeline
+
+        return pipeline.plan(circuit, fabric, objective=objective, verify=verify.value, seed=seed)
+
+
+def _read(file: Path, asked: Asked) -> tuple[QuantumCircuit, Fabric]:
+    with _progress("loading"):
         from hyperfabric_q.convert import accept
     _check_options(asked)
     with _progress("reading"):
         circuit = accept(file)
         circuit.name = file.stem
-        fabric = _fabric(asked, circuit)
-    with _progress("planning and verifying"):
-        return pipeline.plan(circuit, fabric, objective=objective, verify=verify.value, seed=seed)
+        return circuit, _fabric(asked, circuit)
 
 
 def _check_options(asked: Asked) -> None:
