@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hyperfabric_q import entanglement, errors, families, interfaces
     from hyperfabric_q.cutting.plan import cut
     from hyperfabric_q.distribution.assignments import read_disqco, read_pytket_dqc
+    from hyperfabric_q.distribution.background import BackgroundMessages, BackgroundPairs
     from hyperfabric_q.distribution.plan import Plan
     from hyperfabric_q.distribution.written import EPR, as_written
     from hyperfabric_q.entanglement.bell_pair import BellPair
@@ -63,11 +64,14 @@ if TYPE_CHECKING:
     from hyperfabric_q.traffic.packet import DataType, PacketPriority
     from hyperfabric_q.traffic.payload import VirtualTensor
     from hyperfabric_q.traffic.transfer import Receipt, TransferResult
+    from hyperfabric_q.workloads.qec import public as qec
 
 __version__ = "0.1.0"
 
 __all__ = [
     "EPR",
+    "BackgroundMessages",
+    "BackgroundPairs",
     "BellPair",
     "CollectiveResult",
     "DataType",
@@ -100,6 +104,7 @@ __all__ = [
     "hyperfabric_pass_manager",
     "interfaces",
     "plan",
+    "qec",
     "read_disqco",
     "read_pytket_dqc",
     "run",
@@ -122,6 +127,8 @@ _HOME = {
     "Packet": "traffic.handlers:Packet",
     "PacketPriority": "traffic.packet:PacketPriority",
     "Plan": "distribution.plan:Plan",
+    "BackgroundMessages": "distribution.background:BackgroundMessages",
+    "BackgroundPairs": "distribution.background:BackgroundPairs",
     "Policy": "scheduling.policy:Policy",
     "Promise": "traffic.flows:Promise",
     "Receipt": "traffic.transfer:Receipt",
@@ -140,6 +147,7 @@ _HOME = {
     "hyperfabric_pass_manager": "interfaces:hyperfabric_pass_manager",
     "interfaces": "interfaces:",
     "plan": "pipeline:plan",
+    "qec": "workloads.qec.public:",
     "read_disqco": "distribution.assignments:read_disqco",
     "read_pytket_dqc": "distribution.assignments:read_pytket_dqc",
     "run": "scheduling.drivers:run",

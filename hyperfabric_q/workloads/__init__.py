@@ -1,0 +1,1 @@
+"""Workloads that live on a fabric: error correction and the traffic it causes."""

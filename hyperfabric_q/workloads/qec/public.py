@@ -1,0 +1,140 @@
+"""Error correction over a fabric: codes, decoders, loops with deadlines, and the logical error that lateness costs.
+
+    import hyperfabric_q as hq
+
+    experiment = hq.qec.rotated_surface_code(5, p=0.003)
+    loop = hq.qec.sampler(decoder="matching", window=(5, 5))
+    sinter.collect(tasks=[hq.qec.task(experiment, decoder="loop")], custom_decoders={"loop": loop}, ...)
+
+Names load on first use. ``hq.qec`` is this module rather than the room around it: a room's own modules would hide the
+functions of the same name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hyperfabric_q.workloads.qec import decoders
+    from hyperfabric_q.workloads.qec.aer_loop import run_aer
+    from hyperfabric_q.workloads.qec.background import Background
+    from hyperfabric_q.workloads.qec.backlog import admit, backlog, most_blocks
+    from hyperfabric_q.workloads.qec.closed_loop import run_closed
+    from hyperfabric_q.workloads.qec.codes import repetition_code, rotated_surface_code
+    from hyperfabric_q.workloads.qec.collecting import Job, collect
+    from hyperfabric_q.workloads.qec.css import bivariate_bicycle, css_code, toric_code
+    from hyperfabric_q.workloads.qec.decoders import (
+        as_sinter,
+        decoder,
+        from_sinter,
+        service_time,
+        sinter_decoders,
+    )
+    from hyperfabric_q.workloads.qec.experiment import Experiment, LinkUse
+    from hyperfabric_q.workloads.qec.frame_loop import run_frame
+    from hyperfabric_q.workloads.qec.frames import CorrectionFrame, FrameLedger, SyndromeFrame, pack_bits, unpack_bits
+    from hyperfabric_q.workloads.qec.from_stim import from_stim
+    from hyperfabric_q.workloads.qec.latencies import latencies
+    from hyperfabric_q.workloads.qec.loop import Loop, LoopResult
+    from hyperfabric_q.workloads.qec.lowering import lower, sample_on_aer
+    from hyperfabric_q.workloads.qec.memories import Memory, memories
+    from hyperfabric_q.workloads.qec.noise_models import NoiseModel, noise_model
+    from hyperfabric_q.workloads.qec.outcomes import outcomes, taxes
+    from hyperfabric_q.workloads.qec.policies import MissPolicy
+    from hyperfabric_q.workloads.qec.sampler import ideal, sampler, task
+    from hyperfabric_q.workloads.qec.seam import DistributedSurfaceCode
+    from hyperfabric_q.workloads.qec.transport import Transport
+    from hyperfabric_q.workloads.qec.two_blocks import merge_xx, merge_zz, teleport_cnot
+
+__all__ = [
+    "Background",
+    "CorrectionFrame",
+    "DistributedSurfaceCode",
+    "Experiment",
+    "FrameLedger",
+    "Job",
+    "LinkUse",
+    "Loop",
+    "LoopResult",
+    "Memory",
+    "MissPolicy",
+    "NoiseModel",
+    "SyndromeFrame",
+    "Transport",
+    "admit",
+    "as_sinter",
+    "backlog",
+    "bivariate_bicycle",
+    "collect",
+    "css_code",
+    "decoder",
+    "decoders",
+    "from_sinter",
+    "from_stim",
+    "ideal",
+    "latencies",
+    "lower",
+    "memories",
+    "merge_xx",
+    "merge_zz",
+    "most_blocks",
+    "noise_model",
+    "outcomes",
+    "pack_bits",
+    "repetition_code",
+    "rotated_surface_code",
+    "run_aer",
+    "run_closed",
+    "run_frame",
+    "sample_on_aer",
+    "sampler",
+    "service_time",
+    "sinter_decoders",
+    "task",
+    "taxes",
+    "teleport_cnot",
+    "toric_code",
+    "unpack_bits",
+]
+
+_NAMES_OF = {
+    "aer_loop": ("run_aer",),
+    "background": ("Background",),
+    "backlog": ("admit", "backlog", "most_blocks"),
+    "closed_loop": ("run_closed",),
+    "codes": ("repetition_code", "rotated_surface_code"),
+    "collecting": ("Job", "collect"),
+    "css": ("bivariate_bicycle", "css_code", "toric_code"),
+    "decoders": ("as_sinter", "decoder", "from_sinter", "service_time", "sinter_decoders"),
+    "experiment": ("Experiment", "LinkUse"),
+    "frame_loop": ("run_frame",),
+    "frames": ("CorrectionFrame", "FrameLedger", "SyndromeFrame", "pack_bits", "unpack_bits"),
+    "from_stim": ("from_stim",),
+    "latencies": ("latencies",),
+    "loop": ("Loop", "LoopResult"),
+    "lowering": ("lower", "sample_on_aer"),
+    "memories": ("Memory", "memories"),
+    "noise_models": ("NoiseModel", "noise_model"),
+    "outcomes": ("outcomes", "taxes"),
+    "policies": ("MissPolicy",),
+    "sampler": ("ideal", "sampler", "task"),
+    "seam": ("DistributedSurfaceCode",),
+    "transport": ("Transport",),
+    "two_blocks": ("merge_xx", "merge_zz", "teleport_cnot"),
+}
+
+_HOME = {name: module for module, names in _NAMES_OF.items() for name in names}
+if not TYPE_CHECKING:  # hidden from mypy, which would otherwise accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME and name != "decoders":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{__package__}.{_HOME.get(name, name)}")
+        value = getattr(module, name) if name in _HOME else module
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
