@@ -80,6 +80,7 @@ LATE: Final[dict[str, str]] = {
     "cut_placement.run": "hyperfabric_q.execution.run_cut:run_cut",
     "protocol.plan": "hyperfabric_q.pipeline:plan",
     "plan.mixed": "hyperfabric_q.mixing.plan:plan_mixed",
+    "plan.process_fidelity": "hyperfabric_q.execution.process_measured:process_fidelity",
     "plan.run": "hyperfabric_q.execution.run:run",
     "plan.draw": "hyperfabric_q.visual.text:draw_plan",
     "plan.html": "hyperfabric_q.visual.html:plan_html",

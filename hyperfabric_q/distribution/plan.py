@@ -181,6 +181,10 @@ class Plan:
             seed=seed,
         )
 
+    def process_fidelity(self, shots: int = 4096, *, noise: str = "fabric", seed: int | None = None) -> Any:
+        """Return the measured process fidelity with its bar; see ``hyperfabric_q.execution.process_measured``."""
+        return late("plan.process_fidelity")(self, shots, noise=noise, seed=seed)
+
     def to_cirq(self) -> Any:
         """Return the emitted circuit as a ``cirq.Circuit``, measurement, feed-forward and tagged Bell pairs included.
 

@@ -142,7 +142,9 @@ def compare(result: Result) -> Comparison:
         ideal=result.ideal,
         distributed=result.counts,
         undistributed=undistributed,
-        distributed_fidelity=fidelity_over(result.counts, result.clusters, result.ideal, seed=result.seed),
+        distributed_fidelity=fidelity_over(
+            result.counts, result.clusters, result.ideal, seed=result.seed, paired=not result.interrupted
+        ),
         undistributed_fidelity=hellinger_fidelity(undistributed, result.ideal, seed=seed),
         shots=result.shots,
         noise=result.noise,

@@ -9,7 +9,8 @@ by wire: the prediction, which knows logical qubits only, can be held against it
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,11 +18,11 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister, QuantumRegister, Qubit
 from qiskit.circuit.library import UnitaryGate
 
-from hyperfabric_q.errors import InvalidValue, SimulationRefused
+from hyperfabric_q.errors import InternalError, InvalidValue, SimulationRefused
 from hyperfabric_q.execution.aer import run_counts
 from hyperfabric_q.execution.clusters import mean_error
 from hyperfabric_q.execution.fidelity import Fidelity
-from hyperfabric_q.execution.methods import choose
+from hyperfabric_q.execution.methods import Simulation, choose
 from hyperfabric_q.execution.noise import Noise, misread_wires, readout_model, with_local_noise, with_run_noise
 from hyperfabric_q.execution.pauli_tracking import user_columns
 from hyperfabric_q.execution.process import EIGENSTATES, WIDEST, is_unitary, local_scores, without_final_measurements
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 USUAL_INPUTS: Final = 64
 LEAST_INPUTS: Final = 8
+
+_PREPARE: Final = "prepare"
+_UNDO: Final = "undo"
 
 
 def process_fidelity(
@@ -86,21 +90,66 @@ def process_fidelity(
     draws = np.stack([rng.permutation(states) for _ in range(plan.qubits)], axis=1)
     order = rng.permutation(len(lines))
     each, rest = divmod(shots, inputs)
-    prepared: dict[int, tuple[QuantumCircuit, dict[Qubit, float]]] = {}
+    prepared: dict[int, _Frame] = {}
     totals, sizes = [], []
     for number, chosen in enumerate(draws.tolist()):
         share, line = each + (number < rest), int(order[number % len(lines)])
         if line not in prepared:
-            prepared[line] = _noisy(plan, lines.noises[line])
-        noisy, misread = prepared[line]
-        circuit, register = _between(plan, noisy, undone, chosen, misread)
-        own = word(seed, "process", number)
-        totals.append(_total(circuit, register, misread, shots=share, seed=own))
+            prepared[line] = _Frame.of(plan, lines.noises[line], undone, shots=each)
+        totals.append(prepared[line].total(chosen, shots=share, seed=word(seed, "process", number)))
         sizes.append(share)
     value = sum(totals) / shots
     # Shots that all agree still leave 1 / shots open.
     stderr = max(mean_error(totals, sizes, paired=False), math.sqrt(0.5) / (shots + 1))
     return Fidelity(value=value, stderr=stderr, kind="process", shots=shots, raw=value, perfect=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """The emitted circuit with its errors, ready to be run between any preparation and its inverse.
+
+    Attributes:
+        way: the simulation, with a gate labelled by what it is for on each qubit before and after.
+        places: where each qubit's final bit is.
+        misread: readout errors that are left to Aer, of the first wires.
+    """
+
+    way: Simulation
+    places: tuple[int, ...]
+    misread: tuple[float, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, errors: RunNoise, undone: QuantumCircuit, *, shots: int) -> _Frame:
+        """Return the frame of some errors; ``undone`` is the inverse of the user's circuit."""
+        noisy, misread = _noisy(plan, errors)
+        circuit, register = _between(plan, noisy, undone, misread)
+        return cls(
+            way=choose(circuit, shots=shots, reported=[register], misread=misread),
+            places=tuple(circuit.find_bit(bit).index for bit in register),
+            misread=tuple(misread.values()),
+        )
+
+    def total(self, chosen: list[int], *, shots: int, seed: int) -> float:
+        """Return the sum of the scores over some shots of one preparation."""
+        circuit, turned = self.way.circuit.copy(), 0
+        for place, step in enumerate(circuit.data):
+            kind, _, qubit = (step.label or "").partition(" ")
+            if kind in {_PREPARE, _UNDO}:
+                gate = EIGENSTATES[chosen[int(qubit)]]
+                gate = gate.conj().T if kind == _UNDO else gate
+                circuit.data[place] = step.replace(operation=UnitaryGate(gate))
+                turned += 1
+        if turned != 2 * len(chosen):
+            raise InternalError(what="a simulation lost the gates that prepare its qubits")
+        counts = run_counts(
+            circuit, shots=shots, seed=seed, noise_model=readout_model(self.misread), method=self.way.method
+        )
+        scores = local_scores(len(self.places))
+        total = 0.0
+        for value, hits in counts.items():
+            outcome = sum((value >> place & 1) << number for number, place in enumerate(self.places))
+            total += hits * float(scores[outcome])
+        return total
 
 
 def _noisy(plan: Plan, errors: RunNoise) -> tuple[QuantumCircuit, dict[Qubit, float]]:
@@ -119,43 +168,29 @@ def _noisy(plan: Plan, errors: RunNoise) -> tuple[QuantumCircuit, dict[Qubit, fl
 
 
 def _between(
-    plan: Plan, noisy: QuantumCircuit, undone: QuantumCircuit, chosen: list[int], misread: Container[Qubit]
+    plan: Plan, noisy: QuantumCircuit, undone: QuantumCircuit, misread: Container[Qubit]
 ) -> tuple[QuantumCircuit, ClassicalRegister]:
-    """Return a noisy circuit between the preparation of some states and the measurement of what is left of them."""
+    """Return a noisy circuit between gates for the preparation and its inverse, and the bits of what is left."""
     routed = plan.routed
+    nothing = np.eye(2)
     whole = noisy.copy_empty_like()
-    for wire, state in zip(routed.entry, chosen, strict=True):
-        whole.append(UnitaryGate(EIGENSTATES[state]), [wire])
+    for qubit, wire in enumerate(routed.entry):
+        whole.append(UnitaryGate(nothing, label=f"{_PREPARE} {qubit}"), [wire])
     for step in noisy.data:
         whole.append(step)
-    # Gate by gate: Aer would fuse the errors around one dense matrix with it, at enormous cost.
+    # Gate by gate: beside one dense matrix, Aer takes far longer.
     for step in undone.data:
         whole.append(step.operation, [routed.exit[undone.find_bit(qubit).index] for qubit in step.qubits])
     register = ClassicalRegister(plan.qubits, "undone")
     whole.add_register(register)
-    for place, (wire, state) in enumerate(zip(routed.exit, chosen, strict=True)):
-        whole.append(UnitaryGate(EIGENSTATES[state].conj().T), [wire])
+    for qubit, wire in enumerate(routed.exit):
+        whole.append(UnitaryGate(nothing, label=f"{_UNDO} {qubit}"), [wire])
         read = whole.qubits[wire]
         if read in misread:
             # Aer would misread this wire, so another one is read.
-            beside = QuantumRegister(1, f"beside_{place}")
+            beside = QuantumRegister(1, f"beside_{qubit}")
             whole.add_register(beside)
             whole.cx(read, beside[0])
             read = beside[0]
-        whole.measure(read, register[place])
+        whole.measure(read, register[qubit])
     return whole, register
-
-
-def _total(
-    circuit: QuantumCircuit, register: ClassicalRegister, misread: Mapping[Qubit, float], *, shots: int, seed: int
-) -> float:
-    """Return the sum of the estimate over some shots."""
-    way = choose(circuit, shots=shots, reported=[register], misread=misread)
-    counts = run_counts(
-        way.circuit, shots=shots, seed=seed, noise_model=readout_model(misread.values()), method=way.method
-    )
-    places = [circuit.find_bit(bit).index for bit in register]
-    scores = local_scores(1)
-    return sum(
-        hits * float(np.prod([scores[value >> place & 1] for place in places])) for value, hits in counts.items()
-    )

@@ -109,7 +109,7 @@ class Result:
     @property
     def probabilities(self) -> Mapping[str, Estimate]:
         """The share of each outcome, with its standard error; outcomes never seen have a share and a bar as well."""
-        return Probabilities(self.counts, self.clusters)
+        return Probabilities(self.counts, self.clusters, paired=not self.interrupted)
 
     @cached_property
     def ideal(self) -> Mapping[str, float] | None:
@@ -127,7 +127,7 @@ class Result:
         """The Hellinger fidelity of the counts to ``ideal``, with its bar; None without counts or without ``ideal``."""
         if not self.counts or self.ideal is None:
             return None
-        return fidelity_over(self.counts, self.clusters, self.ideal, seed=self.seed)
+        return fidelity_over(self.counts, self.clusters, self.ideal, seed=self.seed, paired=not self.interrupted)
 
     @cached_property
     def predicted_fidelity(self) -> Predicted | None:
@@ -147,7 +147,9 @@ class Result:
         """Where fidelity is lost: by link, waiting pair, node and cause; see ``execution.attribution``."""
         complete, _ = measured(self.plan)
         fresh = fresh_noise(complete, Noise(self.noise))
-        return attribution_of(complete, fresh if self.errors is None else self.errors.mean, fresh)
+        if self.errors is None:
+            return attribution_of(complete, fresh, fresh)
+        return attribution_of(complete, self.errors.mean, fresh, self.errors.noises)
 
     @property
     def timelines(self) -> int:

@@ -90,20 +90,7 @@ def run(
     shots, chosen, seed = _shots(shots), _noise(noise), resolve(seed)
     _check_method(method)
     aim = wanted_precision(precision)
-    if aim is not None and observables is None:
-        raise InvalidValue(field="precision", value=precision, rule="it is that of observables, and none are given")
-    if observables is not None and plan.reused is not None:
-        raise InvalidValue(
-            field="observables",
-            value=observables,
-            rule="the nodes are too small for all qubits at once, so that some are measured and used again: only the "
-            "classical bits of the circuit are left at the end",
-            remedy="Measure what you need into classical bits, or use larger nodes.",
-        )
-    if plan.verification.label not in _RUNNABLE:
-        raise VerificationFailed(
-            what=f"the plan's circuit is not verified ({plan.verification.label}), so it is not run", seed=plan.seed
-        )
+    _check_asked(plan, observables, precision)
     started = time.perf_counter()
     with Bench(executor, store, progress) as bench:
         complete, reported = measured(plan)
@@ -134,6 +121,24 @@ def run(
     if bench.interrupted:
         warnings.warn(EndedEarly(result.approximations[-1]), stacklevel=2)
     return result
+
+
+def _check_asked(plan: Plan, observables: Any, precision: float | None) -> None:
+    """Refuse what this plan cannot be asked for."""
+    if precision is not None and observables is None:
+        raise InvalidValue(field="precision", value=precision, rule="it is that of observables, and none are given")
+    if observables is not None and plan.reused is not None:
+        raise InvalidValue(
+            field="observables",
+            value=observables,
+            rule="the nodes are too small for all qubits at once, so that some are measured and used again: only the "
+            "classical bits of the circuit are left at the end",
+            remedy="Measure what you need into classical bits, or use larger nodes.",
+        )
+    if plan.verification.label not in _RUNNABLE:
+        raise VerificationFailed(
+            what=f"the plan's circuit is not verified ({plan.verification.label}), so it is not run", seed=plan.seed
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

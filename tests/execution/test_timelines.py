@@ -241,6 +241,6 @@ def test_other_traffic_makes_shots_later_and_errors_larger(plans, memories):
 
 
 def test_other_traffic_needs_a_clock(plans):
+    plan, others = plans(rate=1e4), [BackgroundPairs(a="qpu-0", b="qpu-1", rate_hz=1.0)]
     with pytest.raises(InvalidValue, match="clock"):
-        lines_beside = [BackgroundPairs(a="qpu-0", b="qpu-1", rate_hz=1.0)]
-        timelines_of(plans(rate=1e4), Noise.LINKS, wanted="auto", shots=10, seed=1, background=lines_beside)
+        timelines_of(plan, Noise.LINKS, wanted="auto", shots=10, seed=1, background=others)
