@@ -1,0 +1,1 @@
+"""Learning with circuits: gradients with error bars, classifiers, regressors and kernels, on any fabric."""
