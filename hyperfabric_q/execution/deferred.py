@@ -17,7 +17,7 @@ from qiskit.circuit import CircuitInstruction, Clbit, IfElseOp, Instruction, Qub
 from qiskit.circuit.library import CXGate, CZGate
 from qiskit.quantum_info import Kraus, SuperOp
 
-from hyperfabric_q.execution.noise import CHANNEL, measured_and_used_again
+from hyperfabric_q.execution.noise import ERRORS, measured_and_used_again
 
 
 def without_feed_forward(circuit: QuantumCircuit, reported: AbstractSet[Clbit]) -> QuantumCircuit | None:
@@ -44,7 +44,7 @@ def without_feed_forward(circuit: QuantumCircuit, reported: AbstractSet[Clbit]) 
             if bit not in source:
                 return None
             body = [step.operation for step in operation.blocks[0].data]
-            likeness = tuple(id(step) if step.name == CHANNEL else (step.name, *step.params) for step in body)
+            likeness = tuple(id(step) if step.name in ERRORS else (step.name, *step.params) for step in body)
             if likeness not in known:
                 # Keeping the body keeps its ids from being given to anything else.
                 known[likeness] = _controlled(body), body

@@ -25,7 +25,7 @@ from qiskit.circuit import ClassicalRegister, Qubit
 
 from hyperfabric_q.errors import SimulationRefused
 from hyperfabric_q.execution.deferred import without_feed_forward
-from hyperfabric_q.execution.noise import CHANNEL
+from hyperfabric_q.execution.noise import ERRORS
 from hyperfabric_q.execution.stabilizer import as_stabilizer
 from hyperfabric_q.execution.wires import compact, measure_last
 
@@ -97,7 +97,7 @@ def ways(
         seconds = shots * steps * (_STEP_S + _AMPLITUDE_S * 2**dynamic.num_qubits)
         yield Simulation(method="statevector", circuit=dynamic, seconds=seconds + steps * _COMPILE_STEP_S)
     # Deferring never shortens a life, and whatever is noisy needs a density matrix.
-    if dynamic.num_qubits > (WIDEST_DENSITY if CHANNEL in dynamic.count_ops() else WIDEST_SAMPLED):
+    if dynamic.num_qubits > (WIDEST_DENSITY if ERRORS.intersection(dynamic.count_ops()) else WIDEST_SAMPLED):
         return
     deferred = without_feed_forward(circuit, {bit for register in reported for bit in register})
     if deferred is None:
@@ -108,7 +108,7 @@ def ways(
         seconds = len(dense.data) * (_COMPILE_STEP_S + _ENTRY_S * 4**dense.num_qubits)
         yield Simulation(method="density_matrix", circuit=dense, seconds=seconds)
     pure = compact(last, reuse=False)
-    if pure.num_qubits <= WIDEST_SAMPLED and not {CHANNEL, "kraus", "reset"}.intersection(pure.count_ops()):
+    if pure.num_qubits <= WIDEST_SAMPLED and not {*ERRORS, "reset"}.intersection(pure.count_ops()):
         seconds = len(pure.data) * (_COMPILE_STEP_S + _AMPLITUDE_S * 2**pure.num_qubits)
         yield Simulation(method="statevector", circuit=pure, seconds=seconds)
 

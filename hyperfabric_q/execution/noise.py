@@ -28,6 +28,7 @@ from typing import Final
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, IfElseOp, Instruction, Qubit
+from qiskit.quantum_info import Kraus
 from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error, pauli_error, thermal_relaxation_error
 
 from hyperfabric_q.distribution.local_figures import LocalFigures
@@ -38,10 +39,13 @@ from hyperfabric_q.fabric import Fabric
 PAIR: Final = "bell_pair"
 CHANNEL: Final = "quantum_channel"
 """The name Aer gives to an error that stands in a circuit."""
-KRAUS: Final = "kraus_error"
-"""Label of an error that is no mixture of Clifford operations and resets."""
+KRAUS: Final = "kraus"
+"""The name of an error that is no mixture of Clifford operations and resets."""
 
-_EXACT: Final = frozenset({PAIR, CHANNEL, "barrier", "reset", "measure"})
+ERRORS: Final = frozenset({CHANNEL, KRAUS})
+"""Names of all errors in a circuit."""
+
+_EXACT: Final = frozenset({PAIR, CHANNEL, KRAUS, "barrier", "reset", "measure"})
 
 
 class Noise(Enum):
@@ -262,10 +266,10 @@ def relaxation(duration_s: float, t1_s: float, t2_s: float) -> Instruction | Non
 @lru_cache(maxsize=4096)
 def _relaxation(duration_s: float, t1_s: float, t2_s: float) -> Instruction:
     error = thermal_relaxation_error(t1_s, t2_s, duration_s)
-    instruction = error.to_instruction()
-    if t2_s > t1_s:
-        instruction.label = KRAUS
-    return instruction
+    if t2_s <= t1_s:
+        return error.to_instruction()
+    # As an error of Aer's, Kraus operators beside a noise model end in "Kraus is empty", or in a crash (Aer 0.18.2).
+    return Kraus(error).to_instruction()
 
 
 @cache

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister
 
 from hyperfabric_q.errors import SimulationRefused
@@ -247,11 +248,22 @@ def exact_distribution(plan: Plan, noise: RunNoise, reported: Sequence[Classical
         found = [way for way in ways(noisy, shots=1, reported=reported, misread={}) if way.method == "density_matrix"]
     except SimulationRefused:
         return None
-    if not found or found[0].circuit.num_qubits > WIDEST:
+    if not found or found[0].circuit.num_qubits > WIDEST or not _measures_last(found[0].circuit):
         return None
     chances = exact_chances(found[0].circuit)
     place = {bit: position for position, bit in enumerate(circuit.clbits)}
     return spell_chances(chances, [[place[bit] for bit in register] for register in reported])
+
+
+def _measures_last(circuit: QuantumCircuit) -> bool:
+    """Whether nothing follows a measurement on its qubit, and no bit is written twice."""
+    ended: set[object] = set()
+    for step in circuit.data:
+        if ended.intersection((*step.qubits, *step.clbits)):
+            return False
+        if step.operation.name == "measure":
+            ended.update((*step.qubits, *step.clbits))
+    return True
 
 
 def mean_distribution(

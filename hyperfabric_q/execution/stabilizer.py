@@ -18,7 +18,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Gate, IfElseOp
 from qiskit.circuit.library import CPhaseGate, CZGate, HGate, PhaseGate, SdgGate, SGate, UGate, XGate, YGate, ZGate
 
-from hyperfabric_q.execution.noise import CHANNEL, KRAUS
+from hyperfabric_q.execution.noise import KRAUS
 
 _KNOWN: Final = frozenset({"id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap"})
 _NOT_GATES: Final = frozenset({"measure", "reset", "barrier"})
@@ -31,7 +31,7 @@ Matrix = npt.NDArray[np.complex128]
 def as_stabilizer(circuit: QuantumCircuit) -> QuantumCircuit | None:
     """Return the circuit in the stabilizer simulator's gates, or None when some gate or error is not Clifford.
 
-    Errors in the circuit must be those of ``execution.noise``: mixtures of Paulis and resets, or labelled ``KRAUS``.
+    Errors in the circuit must be those of ``execution.noise``: mixtures of Paulis and resets, or called ``KRAUS``.
     """
     rewritten = circuit.copy_empty_like()
     for instruction in circuit.data:
@@ -41,7 +41,7 @@ def as_stabilizer(circuit: QuantumCircuit) -> QuantumCircuit | None:
             if any(body is None for body in bodies):
                 return None
             rewritten.append(operation.replace_blocks(bodies), instruction.qubits, instruction.clbits, copy=False)
-        elif operation.name == CHANNEL and operation.label == KRAUS:
+        elif operation.name == KRAUS:
             return None
         elif operation.name in _KNOWN or operation.name in _NOT_GATES or not isinstance(operation, Gate):
             rewritten.append(instruction)
