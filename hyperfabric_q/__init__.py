@@ -49,7 +49,14 @@ if TYPE_CHECKING:
         NodeSignature,
         ZoneType,
     )
-    from hyperfabric_q.interfaces import hyperfabric_pass_manager
+    from hyperfabric_q.interfaces import (
+        FabricBackend,
+        FabricCirqSampler,
+        FabricEstimator,
+        FabricOptions,
+        FabricSampler,
+        hyperfabric_pass_manager,
+    )
     from hyperfabric_q.mixing.plan import MixedPlan
     from hyperfabric_q.pipeline import evaluate, plan
     from hyperfabric_q.protocol import HyperFabricProtocol
@@ -76,6 +83,11 @@ __all__ = [
     "CollectiveResult",
     "DataType",
     "Fabric",
+    "FabricBackend",
+    "FabricCirqSampler",
+    "FabricEstimator",
+    "FabricOptions",
+    "FabricSampler",
     "FabricZone",
     "HardwareType",
     "HyperFabricProtocol",
@@ -117,6 +129,11 @@ _HOME = {
     "DataType": "traffic.packet:DataType",
     "EPR": "distribution.written:EPR",
     "Fabric": "fabric:Fabric",
+    "FabricBackend": "interfaces:FabricBackend",
+    "FabricCirqSampler": "interfaces:FabricCirqSampler",
+    "FabricEstimator": "interfaces:FabricEstimator",
+    "FabricOptions": "interfaces:FabricOptions",
+    "FabricSampler": "interfaces:FabricSampler",
     "FabricZone": "fabric:FabricZone",
     "HardwareType": "fabric:HardwareType",
     "HyperFabricProtocol": "protocol:HyperFabricProtocol",

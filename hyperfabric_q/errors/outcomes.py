@@ -48,6 +48,21 @@ class ExecutorUnreachable(HyperFabricError):
 
 
 @dataclass(eq=False, kw_only=True)
+class JobCancelled(HyperFabricError):
+    """A job that was cancelled before it had a result; ``done`` of its ``total`` parts were finished."""
+
+    job: str
+    done: int
+    total: int
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job} was cancelled after {self.done} of {self.total} parts. It has no result: run it again, "
+            "or wait with job.result() before job.cancel()."
+        )
+
+
+@dataclass(eq=False, kw_only=True)
 class JobPoisoned(HyperFabricError):
     """A job during which the worker process ended, again and again, at last while it ran alone."""
 

@@ -226,11 +226,14 @@ class Group:
         """Each shot loses its excitation, or becomes less likely to have one."""
         rows = chosen(step, self.columns)
         up = unflipped(self.columns, step.flip)
-        excited = self._weights(step.qubit)[np.arange(len(self)), up]
-        falls = rng.binomial(self.hits[rows], step.share * excited[rows])
-        parents = rows[falls > 0]
+        # No more shots fall than would if all were excited: only where some would, the weight of that is needed.
+        most = rng.binomial(self.hits[rows], step.share)
+        rows_of, most = rows[most > 0], most[most > 0]
+        excited = self._weights(step.qubit, rows_of)[np.arange(len(rows_of)), up[rows_of]]
+        falls = rng.binomial(most, excited)
+        parents, excited = rows_of[falls > 0], excited[falls > 0]
         fallen = self._part(parents, falls[falls > 0])
-        row_kernels.project(self.states, fallen, step.qubit, up[parents], 1 / np.sqrt(excited[parents]))
+        row_kernels.project(self.states, fallen, step.qubit, up[parents], 1 / np.sqrt(excited))
         self.columns[fallen, step.flip] ^= 1
         others = np.setdiff1d(rows, fallen)
         kept = self.states if len(others) == len(self) else self.states[others]
@@ -238,9 +241,10 @@ class Group:
         if len(others) < len(self):
             self.states[others] = kept
 
-    def _weights(self, qubit: int) -> Floats:
-        weights = np.empty((len(self), 2))
-        row_kernels.weigh(self.states, qubit, weights)
+    def _weights(self, qubit: int, rows: Rows | None = None) -> Floats:
+        states = self.states if rows is None else self.states[rows]
+        weights = np.empty((len(states), 2))
+        row_kernels.weigh(states, qubit, weights)
         weights /= weights.sum(axis=1, keepdims=True)
         return weights
 

@@ -12,11 +12,12 @@ from qiskit import QuantumCircuit
 
 from hyperfabric_q.cutting.decomposition import Real
 from hyperfabric_q.cutting.engine import exact
+from hyperfabric_q.cutting.fragments import CutCircuit
 from hyperfabric_q.cutting.observables import measure
-from hyperfabric_q.cutting.subexperiments import Subexperiments, make_subexperiments
+from hyperfabric_q.cutting.subexperiments import make_subexperiments
 from hyperfabric_q.cutting.trim import trimmed
 from hyperfabric_q.errors import BudgetTooSmall, Infeasible, InvalidValue, SimulationRefused
-from hyperfabric_q.mixing.forecast import Forecast, modelled, rehearsed
+from hyperfabric_q.mixing.forecast import Forecast, gamma_of, modelled, rehearsed
 from hyperfabric_q.mixing.laws import Cast, NodeLaws
 from hyperfabric_q.mixing.stage import Stage
 from hyperfabric_q.mixing.ways import Impossible, Way, Ways, corrections
@@ -24,13 +25,22 @@ from hyperfabric_q.seeds import word
 
 OBJECTIVES: Final = ("mse", "shots", "ebits", "fidelity", "makespan")
 
+BY_ERROR: Final = ("mse", "shots")
+"""Those by which a way of a large error is never best."""
+
 USUAL_SHOTS: Final = 4096
 
 _DIGITS: Final = 9
-"""Of biases that are compared: beyond is rounding."""
+"""Of figures that are compared: beyond is rounding."""
 
-MOST_REHEARSED: Final = 1000
-"""Circuits of all ways together whose laws are worked out; a way of more than is left is modelled."""
+MOST_REHEARSED: Final = 500
+"""Circuits of all mixed ways together whose laws are worked out."""
+
+MOST_PURE: Final = 2000
+"""Circuits of one way of a single method whose laws are worked out."""
+
+MODEST: Final = 0.1
+"""Of the variance that gamma² says, what cuts are taken to have at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +96,19 @@ class Candidate:
     """A way with its corrections, its circuits and what is expected of it."""
 
     way: Way
-    cast: Cast
-    wanted: Subexperiments
+    laws: NodeLaws
     forecast: Forecast
     excluded: str | None
 
     @property
     def name(self) -> str:
         """In words."""
-        links = ", ".join("--".join(ends) for ends in sorted(self.cast.assisted))
+        links = ", ".join("--".join(ends) for ends in sorted(self.laws.cast.assisted))
         return f"{self.way.name}, pairs corrected on {links}" if links else self.way.name
+
+    def cast_of(self, pieces: CutCircuit) -> Cast:
+        """Return who runs what of the fragments for other observables."""
+        return replace(_cast(self.way, pieces), assisted=self.laws.cast.assisted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,32 +154,12 @@ def choose(
     Raises:
         Infeasible: there is no way at all, or none within the budget.
     """
-    ways = Ways(circuit, stage.fabric, methods, time_limit_s, word(seed, "ways"), [])
-    found = list(ways.found())
-    casts = [_prepared(way, stage, observables, labels, methods, ways.impossible) for way in found]
-    ready = [(way, *cast) for way, cast in zip(found, casts, strict=True) if cast is not None]
-    ideal = _ideal([way for way, *_ in ready], observables) if ready and _all_narrow(ready, stage) else None
-    left = MOST_REHEARSED
-    candidates: list[Candidate] = []
-    for way, plain, wanted, choices in ready:
-        for assisted in choices:
-            cast = replace(plain, assisted=assisted)
-            laws = NodeLaws(wanted, stage, cast, seed=word(seed, "laws"))
-            rehearses = ideal is not None and len(wanted) <= left
-            try:
-                forecast = (
-                    rehearsed(laws, ideal, shots=budget.planned)
-                    if rehearses and ideal is not None
-                    else modelled(laws, shots=budget.planned)
-                )
-            except (Infeasible, InvalidValue, SimulationRefused) as fault:  # pairs whose errors nothing undoes, say
-                ways.impossible.append(Impossible(name=way.name, reason=str(fault)))
-                continue
-            left -= len(wanted) if rehearses else 0
-            candidates.append(
-                Candidate(way=way, cast=cast, wanted=wanted, forecast=forecast, excluded=budget.why_not(forecast))
-            )
     score = _score(objective, budget)
+    ways = Ways(circuit, stage.fabric, methods, time_limit_s, word(seed, "ways"), [])
+    ready = []
+    for way in ways.found():
+        ready += _prepared(way, stage, observables, labels, methods, ways.impossible, seed=word(seed, "laws"))
+    candidates = _forecasts(ready, observables, objective, budget, ways.impossible)
     ranked = sorted(candidates, key=lambda each: (each.excluded is not None, *score(each.forecast)))
     if not ranked or ranked[0].excluded is not None:
         raise _nothing(circuit, budget, ranked, ways.impossible)
@@ -180,40 +173,89 @@ def _prepared(
     labels: Sequence[str],
     methods: tuple[str, ...],
     impossible: list[Impossible],
-) -> tuple[Cast, Subexperiments, list[frozenset[tuple[str, str]]]] | None:
-    """The islands and circuits of a way, and the choices of links that are corrected; None where it does not fit."""
+    *,
+    seed: int,
+) -> list[tuple[Way, NodeLaws]]:
+    """A way with every choice of links that are corrected, put on its islands; empty where it does not fit."""
     pieces, measured = trimmed(way.cut, measure(way.cut, observables, wires=way.wires))
+    try:
+        wanted = make_subexperiments(pieces, measured, labels)
+    except SimulationRefused as fault:
+        impossible.append(Impossible(name=way.name, reason=str(fault)))
+        return []
+    laws = NodeLaws(pieces, wanted, stage, _cast(way, pieces), seed=seed)
+    try:
+        links = sorted({link for each in laws.first_staged() for link in each.links})
+    except (Infeasible, InvalidValue) as fault:  # it does not fit, or the clock refuses its pairs
+        impossible.append(Impossible(name=way.name, reason=str(fault)))
+        return []
+    choices = corrections(links, stage.fabric, methods)
+    return [(way, NodeLaws(pieces, wanted, stage, replace(laws.cast, assisted=each), seed=seed)) for each in choices]
+
+
+def _cast(way: Way, pieces: CutCircuit) -> Cast:
     one = len(pieces.fragments) == 1
-    cast = Cast(
+    return Cast(
         nodes=way.nodes,
         assisted=frozenset(),
         plan=way.plan if one else None,
         outputs=pieces.fragments[0].outputs if one else (),
     )
-    try:
-        wanted = make_subexperiments(pieces, measured, labels)
-    except SimulationRefused as fault:
-        impossible.append(Impossible(name=way.name, reason=str(fault)))
-        return None
-    laws = NodeLaws(wanted, stage, cast)
-    first = {member.variants[0].fragment: member for member in reversed(wanted.members)}
-    try:
-        links = sorted({link for member in first.values() for link in laws.staged(member).links})
-    except (Infeasible, InvalidValue) as fault:  # it does not fit, or the clock refuses its pairs
-        impossible.append(Impossible(name=way.name, reason=str(fault)))
-        return None
-    return cast, wanted, corrections(links, stage.fabric, methods)
 
 
-def _all_narrow(ready: Sequence[tuple[Way, Cast, Subexperiments, object]], stage: Stage) -> bool:
-    """Whether every circuit of every way is narrow: forecasts of two kinds cannot be compared."""
-    laws = [NodeLaws(wanted, stage, cast) for _, cast, wanted, _ in ready]
-    return all(each.is_listed(member) for each in laws for member in each.wanted)
+def _forecasts(
+    ready: Sequence[tuple[Way, NodeLaws]],
+    observables: Sequence[object],
+    objective: str,
+    budget: Budget,
+    impossible: list[Impossible],
+) -> list[Candidate]:
+    """What is expected of each way, all by rehearsal or all by the model: forecasts of two kinds cannot be compared.
+
+    Ways of one method come first. Of the mixed ones, those are not rehearsed whose gamma says that they are far off,
+    nor those whose circuits are too many.
+    """
+    ready = sorted(ready, key=lambda each: (not each[0].is_pure, each[0].gamma))
+    narrow = all(laws.is_listed(member) for _, laws in ready for member in laws.wanted)
+    rehearses = narrow and any(laws.work <= MOST_PURE for _, laws in ready)
+    ideal = _ideal([way for way, _ in ready], observables) if rehearses else None
+    left = MOST_REHEARSED
+    candidates: list[Candidate] = []
+    for way, laws in ready:
+        try:
+            if ideal is None:
+                forecast = modelled(laws, shots=budget.planned)
+            elif (why_not := _why_not(way, laws, left, objective, budget, candidates)) is not None:
+                impossible.append(Impossible(name=way.name, reason=why_not))
+                continue
+            else:
+                forecast = rehearsed(laws, ideal, shots=budget.planned)
+                left -= 0 if way.is_pure else laws.work
+        except (Infeasible, InvalidValue, SimulationRefused) as fault:  # pairs whose errors nothing undoes, say
+            impossible.append(Impossible(name=way.name, reason=str(fault)))
+            continue
+        candidates.append(Candidate(way=way, laws=laws, forecast=forecast, excluded=budget.why_not(forecast)))
+    return candidates
+
+
+def _why_not(
+    way: Way, laws: NodeLaws, left: int, objective: str, budget: Budget, known: Sequence[Candidate]
+) -> str | None:
+    """Why a way is not worth a rehearsal; None if it is."""
+    if laws.work > (MOST_PURE if way.is_pure else left):
+        return f"its {laws.work:,} circuits take too long to look at"
+    within = [each.forecast for each in known if each.excluded is None]
+    if way.is_pure or not within or objective not in BY_ERROR:
+        return None
+    gamma = gamma_of(laws, laws.first_staged())
+    least = MODEST * gamma**2 * min(each.forecast.variance for each in known) / budget.planned
+    enough = max(min(each.mse for each in within), (budget.precision or 0.0) ** 2)
+    return f"gamma {gamma:.3g} takes too many shots" if least > enough else None
 
 
 def _ideal(found: Sequence[Way], observables: Sequence[object]) -> Real:
     """The exact values; any cut gives them, one with narrow fragments soonest."""
-    way = min(found, key=lambda each: max(len(fragment.wires) for fragment in each.cut.fragments))
+    way = min(found, key=lambda each: each.width)
     return np.asarray(exact(way.cut, observables, wires=way.wires))
 
 
@@ -222,15 +264,15 @@ def _score(objective: str, budget: Budget) -> Callable[[Forecast], tuple[float, 
 
     def error(forecast: Forecast) -> float:
         if budget.shots is None and budget.precision is not None:
-            return forecast.shots_for(budget.precision)
-        return forecast.mse
+            return _rounded(forecast.shots_for(budget.precision))
+        return _rounded(forecast.mse)
 
     if objective == "shots":
         if budget.precision is None:
             rule = 'the fewest shots are fewest for a precision: give one with the objective "shots"'
             raise InvalidValue(field="precision", value=None, rule=rule)
         precision = budget.precision
-        return lambda each: (each.shots_for(precision), each.ebits)
+        return lambda each: (_rounded(each.shots_for(precision)), each.ebits)
     if objective == "ebits":
         return lambda each: (each.ebits, error(each))
     if objective == "fidelity":
@@ -240,11 +282,19 @@ def _score(objective: str, budget: Budget) -> Callable[[Forecast], tuple[float, 
     return lambda each: (error(each), each.ebits)
 
 
+def _rounded(figure: float) -> float:
+    """A figure without what rounding makes of equal ones; among these the first stays first."""
+    return float(f"{figure:.{_DIGITS}g}")
+
+
 def _nothing(
     circuit: QuantumCircuit, budget: Budget, ranked: Sequence[Candidate], impossible: Sequence[Impossible]
 ) -> BudgetTooSmall:
     asked = f"{circuit.name} ({circuit.num_qubits} qubits) was to run within {budget}"
     if ranked:
+        precision = budget.precision
+        if precision is not None:  # more shots may do for some, and for others nothing
+            ranked = sorted(ranked, key=lambda each: _rounded(each.forecast.shots_for(precision)))
         nearest = "; ".join(f"{each.name} {each.excluded}" for each in ranked[:3])
         remedy = "Allow more of what they exceed, or other methods."
     else:

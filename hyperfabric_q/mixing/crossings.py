@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hyperfabric_q.cutting.subexperiments import Subexperiment
 from hyperfabric_q.mixing.choose import Candidate
-from hyperfabric_q.mixing.laws import NodeLaws
-from hyperfabric_q.mixing.stage import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +50,16 @@ def cut_crossings(candidate: Candidate) -> list[Crossing]:
     return found
 
 
-def pair_crossings(candidate: Candidate, stage: Stage) -> list[Crossing]:
+def pair_crossings(candidate: Candidate) -> list[Crossing]:
     """Return what every Bell pair is for, in one circuit of each fragment."""
-    laws = NodeLaws(candidate.wanted, stage, candidate.cast)
-    first: dict[int, Subexperiment] = {}
-    for member in candidate.wanted:
-        first.setdefault(member.variants[0].fragment, member)
+    laws = candidate.laws
     found = []
-    for member in first.values():
-        staged = laws.staged(member)
+    for staged in laws.first_staged():
         gammas = dict(zip(staged.links, laws.corrections(staged).gammas.tolist(), strict=True))
         for packet in staged.plan.packets:
             link = staged.plan.fabric.link(packet.source, packet.target)
             ends = (packet.source, packet.target) if link is None else link.ends
-            assisted = "assisted " if ends in candidate.cast.assisted else ""
+            assisted = "assisted " if ends in laws.cast.assisted else ""
             kind = assisted + ("TeleData" if packet.moves else "TeleGate")
             found.append(
                 Crossing(

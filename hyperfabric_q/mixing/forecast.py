@@ -112,15 +112,15 @@ def rehearsed(laws: NodeLaws, ideal: Real, *, shots: int) -> Forecast:
     needed = {
         key: np.array([(*key, variant) in known for variant in range(frame.layouts[key[0]].variants)]) for key in keys
     }
-    reading = evaluate(frame.network, frame.measured, [laws.expected(key, SURE * needed[key]) for key in keys])
-    variances = _variances(laws, needed, shots)
-    staged = [laws.staged(each) for each in laws.wanted]
+    variances = _variances(laws, needed, shots) if keys else np.zeros(frame.measured.count)
+    values = frame.read([laws.expected(key, SURE * needed[key]) for key in keys]).values
+    staged = laws.figures()
     return Forecast(
         kind="rehearsed",
-        bias=float(np.sqrt(np.mean((reading.values - ideal) ** 2))),
+        bias=float(np.sqrt(np.mean((values - ideal) ** 2))),
         variance=float(variances.mean()) * shots,
         shots=shots,
-        gamma=_gamma(laws, staged),
+        gamma=gamma_of(laws, staged),
         ebits=max((each.plan.ebits for each in staged), default=0),
         makespan_ns=_longest(staged),
         circuits=laws.wanted_variants,
@@ -129,14 +129,9 @@ def rehearsed(laws: NodeLaws, ideal: Real, *, shots: int) -> Forecast:
 
 def modelled(laws: NodeLaws, *, shots: int) -> Forecast:
     """Return the forecast from figures of one circuit of each fragment alone."""
-    first: dict[int, Staged] = {}
-    for member in laws.wanted:
-        fragment = member.variants[0].fragment
-        if fragment not in first:
-            first[fragment] = laws.staged(member)
-    staged = list(first.values())
+    staged = laws.first_staged()
     kept = math.prod(1 - _loss(laws, each) for each in staged)
-    gamma = _gamma(laws, staged)
+    gamma = gamma_of(laws, staged)
     return Forecast(
         kind="modelled",
         bias=(1 - kept) * math.sqrt(MEAN_SQUARE),
@@ -184,10 +179,10 @@ def _variance(laws: NodeLaws, given: Mapping[Key, Real]) -> Real:
     return np.asarray(first + np.maximum(second, 0.0))
 
 
-def _gamma(laws: NodeLaws, staged: list[Staged]) -> float:
-    """The gamma of all cuts times that of corrections, of the circuit of most corrections."""
+def gamma_of(laws: NodeLaws, staged: list[Staged]) -> float:
+    """Return the gamma of all cuts times that of corrections, of the circuit of most corrections."""
     corrected = max((laws.corrections(each).gamma for each in staged), default=1.0)
-    return corrected * float(np.prod([np.abs(each).sum() for each in laws.frame.network.weights]))
+    return corrected * laws.pieces.gamma
 
 
 def _loss(laws: NodeLaws, staged: Staged) -> float:
@@ -200,6 +195,8 @@ def _loss(laws: NodeLaws, staged: Staged) -> float:
 
 
 def _longest(staged: list[Staged]) -> float | None:
+    if not staged:
+        return 0.0  # there is nothing to run
     every = [each.makespan_ns for each in staged]
     known = [each for each in every if each is not None]
-    return max(known) if len(known) == len(every) and known else None
+    return max(known) if len(known) == len(every) else None

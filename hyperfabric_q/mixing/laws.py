@@ -8,19 +8,21 @@ A shot of a circuit with corrected pairs carries a sign, and counts for the prod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperfabric_q.cutting.branches import Branches, branches
 from hyperfabric_q.cutting.decomposition import Real
+from hyperfabric_q.cutting.fragments import CutCircuit, Fragment
 from hyperfabric_q.cutting.frame import Frame
 from hyperfabric_q.cutting.observables import Ints
 from hyperfabric_q.cutting.sampling import Tally, drawn
 from hyperfabric_q.cutting.subexperiments import Subexperiment, Subexperiments
-from hyperfabric_q.cutting.tensors import Layout
+from hyperfabric_q.cutting.tensors import Layout, law_blocks
 from hyperfabric_q.distribution.plan import Plan
 from hyperfabric_q.errors import SimulationRefused
 from hyperfabric_q.execution.assisted import AssistedPairs, State, assisted_weights, noise_of, sample_assisted
@@ -63,6 +65,7 @@ class NodeLaws:
     """Counts of the circuits of a cut, each on its island.
 
     Attributes:
+        pieces: the fragments.
         wanted: the circuits.
         stage: puts them on islands.
         cast: which ones.
@@ -71,6 +74,7 @@ class NodeLaws:
         approximations: what was not exact, one sentence each.
     """
 
+    pieces: CutCircuit
     wanted: Subexperiments
     stage: Stage
     cast: Cast
@@ -80,6 +84,8 @@ class NodeLaws:
     _place: dict[tuple[int, int, int], Subexperiment] = field(default_factory=dict)
     _laws: dict[Key, tuple[Real, Real]] = field(default_factory=dict)
     _first: dict[int, Staged] = field(default_factory=dict)
+    _states: dict[int, Branches] = field(default_factory=dict)
+    _cheap: dict[int, bool] = field(default_factory=dict)
     _calls: int = 0
 
     def __post_init__(self) -> None:
@@ -109,6 +115,41 @@ class NodeLaws:
         found = self.stage.put(member.circuit, nodes, name=member.id, like=self._first.get(fragment))
         self._first.setdefault(fragment, found)
         return found
+
+    def figures(self) -> list[Staged]:
+        """Return the circuits, on their islands, that pairs and times are read from.
+
+        They are all there are; but where nothing errs, of each fragment the one of most operations alone.
+        """
+        found, longest = [], dict[int, Subexperiment]()
+        for member in self.wanted:
+            fragment = member.variants[0].fragment
+            if not self.errs(fragment):
+                longest[fragment] = max(longest.get(fragment, member), member, key=_length)
+            else:
+                found.append(self.staged(member))
+        return [*found, *(self.staged(each) for each in longest.values())]
+
+    def first_staged(self) -> list[Staged]:
+        """Return the first circuit of each fragment on its island."""
+        first: dict[int, Subexperiment] = {}
+        for member in self.wanted:
+            first.setdefault(member.variants[0].fragment, member)
+        return [self.staged(each) for each in first.values()]
+
+    @property
+    def work(self) -> int:
+        """How many circuits are planned and simulated for the laws."""
+        return sum(self.errs(each.variants[0].fragment) for each in self.wanted)
+
+    def errs(self, fragment: int) -> bool:
+        """Whether a fragment suffers errors: on one node with perfect gates it does not."""
+        nodes = self.cast.nodes[self.pieces.fragments[fragment].part]
+        return self.cast.plan is not None or len(nodes) > 1 or not self.stage.is_perfect(nodes[0])
+
+    def again(self, *, method: str, seed: int) -> NodeLaws:
+        """Return the same with what is known of the laws, to draw anew."""
+        return replace(self, method=method, seed=seed, approximations=dict(self.approximations), _calls=0)
 
     def which(self, staged: Staged) -> Mask:
         """Return which pairs of a circuit are corrected, shape (pairs,)."""
@@ -143,12 +184,36 @@ class NodeLaws:
         if key not in self._laws:
             layout = self._layout(key[0])
             laws, scale = np.zeros((layout.variants, layout.outcomes)), np.ones(layout.variants)
+            if not self.errs(key[0]) and all(self.is_listed(each) for each in self._members(key)):
+                self._without_errors(key, laws)
+                self._laws[key] = (laws, scale)
+                return self._laws[key]
             for variant in range(layout.variants):
                 member = self._place.get((*key, variant))
                 if member is not None:
                     laws[variant], scale[variant] = self._law(key[0], variant, member)
             self._laws[key] = (laws, scale)
         return self._laws[key]
+
+    def _members(self, key: Key) -> list[Subexperiment]:
+        return [each for (fragment, group, _), each in self._place.items() if (fragment, group) == key]
+
+    def _without_errors(self, key: Key, laws: Real) -> None:
+        """Put in the laws of a fragment without errors: its states serve all variants."""
+        number, group = key
+        fragment = self.pieces.fragments[number]
+        alive = _alive(fragment)
+        if number not in self._states:
+            self._states[number] = branches(replace(fragment, outputs=alive))
+        kept = [alive.index(each) for each in fragment.outputs]
+        x, z = (_spread(mask, kept) for mask in self.frame.measured.strings[number].bases[group])
+        every = np.arange(1 << len(alive))
+        seen = sum(((every >> place & 1) << bit for bit, place in enumerate(kept)), np.zeros_like(every))
+        for variants, own in law_blocks(self._states[number], Layout.of(fragment.sides, len(alive)), (x, z)):
+            shaped = own.reshape(len(variants), -1, len(every))
+            summed = np.zeros((*shaped.shape[:2], 1 << len(kept)))
+            np.add.at(np.moveaxis(summed, 2, 0), seen, np.moveaxis(shaped, 2, 0))
+            laws[variants, : summed[0].size] = summed.reshape(len(variants), -1)
 
     def is_listed(self, member: Subexperiment) -> bool:
         """Whether the law of a circuit can be worked out."""
@@ -205,11 +270,11 @@ class NodeLaws:
         pairs = self.corrections(staged)
         row = np.zeros(self._layout(fragment).outcomes)
         if not self.which(staged).any():
-            self._put(row, fragment, variant, self._chances(staged, staged.noise), negative=False)
+            self._put(row, fragment, variant, self._chances(fragment, staged, staged.noise), negative=False)
             return row, 1.0
         count = len(staged.links)
         unsigned, perfect = (
-            self._chances(staged, noise_of(staged.noise, pairs, np.full(count, state)))
+            self._chances(fragment, staged, noise_of(staged.noise, pairs, np.full(count, state)))
             for state in (State.ANY, State.PERFECT)
         )
         share = perfect / pairs.gamma
@@ -217,9 +282,11 @@ class NodeLaws:
         self._put(row, fragment, variant, np.maximum(unsigned - share, 0) / 2, negative=True)
         return row / row.sum(), pairs.gamma
 
-    def _chances(self, staged: Staged, noise: RunNoise) -> Real:
+    def _chances(self, fragment: int, staged: Staged, noise: RunNoise) -> Real:
         reported = staged.reported
-        if law_is_cheap(staged.plan, noise, reported=reported):
+        if fragment not in self._cheap:  # its circuits differ in one-qubit operations only
+            self._cheap[fragment] = law_is_cheap(staged.plan, noise, reported=reported)
+        if self._cheap[fragment]:
             return outcome_law(staged.plan, noise, reported=reported)
         # The same draws for all corrections: what they share cancels in differences.
         self.approximations[f"laws of wide circuits are means of {DRAWS} draws of the errors"] = None
@@ -242,3 +309,23 @@ class NodeLaws:
         """The layout of a fragment, with room for signs where pairs are corrected."""
         layout = self.frame.layouts[fragment]
         return replace(layout, signs=2) if self.cast.assisted else layout
+
+
+def _alive(fragment: Fragment) -> tuple[int, ...]:
+    """The wires that are there at the end, whether anybody looks at them or not."""
+    ended = {
+        marker.qubits[0]
+        for marker, side in zip(fragment.markers, fragment.sides, strict=True)
+        if side.basis.shape[1] == 1 and side.basis.shape[2] > 1
+    }
+    return tuple(wire for wire in range(len(fragment.wires)) if wire not in ended)
+
+
+def _spread(mask: int, places: Sequence[int]) -> int:
+    """The mask with its bits at these places."""
+    return sum((mask >> bit & 1) << place for bit, place in enumerate(places))
+
+
+def _length(member: Subexperiment) -> tuple[int, int, int]:
+    circuit = member.circuit
+    return circuit.num_qubits, circuit.num_clbits, len(circuit.data)

@@ -103,7 +103,7 @@ class MixedPlan:
     @property
     def crossings(self) -> tuple[Crossing, ...]:
         """How every crossing is served: all cuts, then the Bell pairs of one circuit of each fragment."""
-        return (*cut_crossings(self.chosen), *pair_crossings(self.chosen, self.choice.stage))
+        return (*cut_crossings(self.chosen), *pair_crossings(self.chosen))
 
     def run(
         self,
@@ -135,20 +135,36 @@ class MixedPlan:
         wanted = self.observables if observables is None else observables
         if shots is None and precision is None:
             shots, precision = self._budgeted()
-        stage, cast, way = self.choice.stage, self.chosen.cast, self.chosen.way
-        if noise is not None and noise != self.noise:
-            stage = Stage(self.fabric, _noise(noise), self.seed)
+        kind = self.noise if noise is None else _noise(noise).value
         labels = tuple(label_of(each) for each in read_observables(wanted, self.circuit.num_qubits))
-        pieces, measured = trimmed(way.cut, measure(way.cut, wanted, wires=way.wires))
+        laws = self.chosen.laws
+        if observables is not None or kind != self.noise:
+            laws = self._laws(wanted, labels, kind)
+        measured = laws.frame.measured
         if not len(measured.index):
             return Answers.exact(measured.constant, labels, gamma=self.gamma)
-        laws = NodeLaws(
-            make_subexperiments(pieces, measured, labels), stage, cast, method=method, seed=seeds.word(seed, "laws")
-        )
         made = allocation.estimate(
-            pieces, wanted, shots=shots, precision=precision, seed=seed, laws=laws, measured=measured
+            laws.pieces,
+            wanted,
+            shots=shots,
+            precision=precision,
+            seed=seed,
+            laws=laws.again(method=method, seed=seeds.word(seed, "laws")),
+            measured=measured,
         )
         return Answers.of(made.reading, labels, variants=made.variants, gamma=self.gamma, seed=seed)
+
+    def _laws(self, observables: Any, labels: Sequence[str], noise: str) -> NodeLaws:
+        """The laws for other observables or other errors than those that it was planned for."""
+        way, stage = self.chosen.way, self.choice.stage
+        pieces, measured = trimmed(way.cut, measure(way.cut, observables, wires=way.wires))
+        return NodeLaws(
+            pieces,
+            make_subexperiments(pieces, measured, labels),
+            stage if noise == self.noise else Stage(self.fabric, _noise(noise), self.seed),
+            self.chosen.cast_of(pieces),
+            seed=self.chosen.laws.seed,
+        )
 
     def _budgeted(self) -> tuple[int | None, float | None]:
         """The shots or the standard error that the budget says."""
@@ -163,7 +179,9 @@ class MixedPlan:
 
         wanted = self.observables if observables is None else observables
         labels = tuple(label_of(each) for each in read_observables(wanted, self.circuit.num_qubits))
-        return Answers.exact(exact(self.chosen.way.cut, wanted, wires=self.chosen.way.wires), labels, gamma=1.0)
+        # Any way gives them, one with narrow fragments soonest.
+        way = min((each.way for each in self.choice.candidates), key=lambda each: each.width)
+        return Answers.exact(exact(way.cut, wanted, wires=way.wires), labels, gamma=1.0)
 
     def explain(self) -> str:
         """Return in words what was chosen, how every crossing is served, and what was rejected and why."""
@@ -203,7 +221,7 @@ class MixedPlan:
             "makespan_ns": self.makespan_ns,
             "predicted": self.predicted.to_dict(),
             "islands": [list(nodes) for nodes in self.chosen.way.nodes],
-            "corrected": ["--".join(ends) for ends in sorted(self.chosen.cast.assisted)],
+            "corrected": ["--".join(ends) for ends in sorted(self.chosen.laws.cast.assisted)],
             "crossings": [
                 {"kind": each.kind, "where": list(each.where), "qubits": list(each.what), "gamma": each.gamma}
                 for each in self.crossings

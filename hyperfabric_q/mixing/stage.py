@@ -83,6 +83,13 @@ class Stage:
             )
         return self._islands[nodes]
 
+    def is_perfect(self, node_id: str) -> bool:
+        """Return whether everything inside a node is without error."""
+        node = self.fabric.node(node_id)
+        errors = (node.gate_error_1q, node.gate_error_2q, node.readout_error)
+        forgets = node.t1_us is not None or node.t2_us is not None
+        return self.noise is not Noise.FABRIC or not (any(errors) or forgets or node.chip is not None)
+
     def put(self, circuit: QuantumCircuit, nodes: tuple[str, ...], *, name: str, like: Staged | None = None) -> Staged:
         """Return a circuit on an island; the same circuit is planned once.
 

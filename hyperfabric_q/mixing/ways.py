@@ -70,6 +70,11 @@ class Way:
         return self.cut.gamma
 
     @property
+    def width(self) -> int:
+        """Qubits of the widest fragment."""
+        return max((len(fragment.wires) for fragment in self.cut.fragments), default=0)
+
+    @property
     def is_pure(self) -> bool:
         """Whether it uses one method alone."""
         return not (self.cut.cuts and any(len(island) > 1 for island in self.nodes))
@@ -227,7 +232,9 @@ class Ways:
                 continue  # that is a cut without Bell pairs, which the finder makes better
             pieces = split(prepared.circuit, one, inside=rows)
             if pieces.gamma <= MOST_GAMMA:
-                name = f"cut {len(rows)} of {len(across)} crossing gates"
+                index = {row: ends for row, ends, _ in operands(prepared.circuit)}
+                named = ", ".join("-".join(map(str, index[row])) for row in rows)
+                name = f"cut {len(rows)} of {len(across)} crossing gates ({named})"
                 yield Way(name=name, cut=pieces, wires=prepared.wires, nodes=whole.nodes, inside=rows)
 
     def _poorest(self, across: Sequence[tuple[float, int, Ends]]) -> tuple[int, ...]:
