@@ -44,11 +44,14 @@ if TYPE_CHECKING:
     from hyperfabric_q.workloads.qec.policies import MissPolicy
     from hyperfabric_q.workloads.qec.sampler import ideal, sampler, task
     from hyperfabric_q.workloads.qec.seam import DistributedSurfaceCode
+    from hyperfabric_q.workloads.qec.supplied import SupplySampler, run_supplied, run_supplied_loop
+    from hyperfabric_q.workloads.qec.supply import BellSupply, slots_between, slots_of
     from hyperfabric_q.workloads.qec.transport import Transport
     from hyperfabric_q.workloads.qec.two_blocks import merge_xx, merge_zz, teleport_cnot
 
 __all__ = [
     "Background",
+    "BellSupply",
     "CorrectionFrame",
     "DistributedSurfaceCode",
     "Experiment",
@@ -60,6 +63,7 @@ __all__ = [
     "Memory",
     "MissPolicy",
     "NoiseModel",
+    "SupplySampler",
     "SyndromeFrame",
     "Transport",
     "admit",
@@ -87,10 +91,14 @@ __all__ = [
     "run_aer",
     "run_closed",
     "run_frame",
+    "run_supplied",
+    "run_supplied_loop",
     "sample_on_aer",
     "sampler",
     "service_time",
     "sinter_decoders",
+    "slots_between",
+    "slots_of",
     "task",
     "taxes",
     "teleport_cnot",
@@ -120,6 +128,8 @@ _NAMES_OF = {
     "policies": ("MissPolicy",),
     "sampler": ("ideal", "sampler", "task"),
     "seam": ("DistributedSurfaceCode",),
+    "supplied": ("SupplySampler", "run_supplied", "run_supplied_loop"),
+    "supply": ("BellSupply", "slots_between", "slots_of"),
     "transport": ("Transport",),
     "two_blocks": ("merge_xx", "merge_zz", "teleport_cnot"),
 }
