@@ -18,6 +18,9 @@ DEPENDENCIES: Final = (
     *(
         "cirq-core",
         "stim",
+        "pymatching",
+        "sinter",
+        "matplotlib",
         "mtkahypar",
         "numba",
         "opt-einsum",

@@ -100,7 +100,6 @@ def test_an_objective_is_said_in_several_ways_and_reads_back(wanted, text):
         (("ebits", {}), "no empty level"),
         (["ebits", 3], "each part of the sequence"),
         (5, "a sequence of these"),
-        (None, "a sequence of these"),
         (b"ebits", "a sequence of these"),
         (["ebits"] * 17, "17 measures"),
     ],

@@ -110,3 +110,12 @@ def test_every_example_has_a_test_in_this_folder():
     told = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
     missing = [path.name for path in (ROOT / "examples").glob("*.py") if f'"{path.name}"' not in told]
     assert not missing
+
+
+def test_backends_with_couplings_are_routed_and_proved(tmp_path):
+    told = output_of(ROOT / "examples" / "coupled_backends.py", tmp_path)
+    assert told.count("proved") == 2
+    lost = [float(each) for each in re.findall(r"infidelity (\d\.\d+)", told)]
+    assert lost[1] <= lost[0]
+    assert "bell_pair" in told
+    assert "swap" not in told.splitlines()[-1]
