@@ -28,7 +28,6 @@ import sinter
 from hyperfabric_q import seeds
 from hyperfabric_q.errors import BacklogWarning, InvalidValue, JobPoisoned
 from hyperfabric_q.workloads.qec.closed_loop import run_closed
-from hyperfabric_q.workloads.qec.decoders.service import Fixed
 from hyperfabric_q.workloads.qec.experiment import Experiment
 from hyperfabric_q.workloads.qec.frame_loop import Lengthen, Workshop, run_frame
 from hyperfabric_q.workloads.qec.loop import USUAL_TIMELINES, Loop, LoopResult, check, defects_per_round
@@ -89,19 +88,12 @@ class Job:
             loop=loop,
             backend=self.backend,
             decoder=loop.decoder_name,
-            metadata={**_service_record(loop), **(self.metadata or {})},
+            metadata=self.metadata,
         )
         model = made.circuit.detector_error_model(decompose_errors=True, ignore_decomposition_failures=True)
         return sinter.Task(
             circuit=made.circuit, decoder=made.decoder, detector_error_model=model, json_metadata=made.json_metadata
         )
-
-
-def _service_record(loop: Loop) -> dict[str, Any]:
-    """What a results file says of the decoder's time."""
-    time_of = loop.service
-    service = time_of.service_ns / 1000 if isinstance(time_of, Fixed) else repr(time_of)
-    return {"service_us": service, "servers": loop.servers}
 
 
 def collect(

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from hyperfabric_q.workloads.qec.sampler import ideal, sampler, task
     from hyperfabric_q.workloads.qec.seam import DistributedSurfaceCode
     from hyperfabric_q.workloads.qec.supplied import SupplySampler, run_supplied, run_supplied_loop
-    from hyperfabric_q.workloads.qec.supply import BellSupply, slots_between, slots_of
+    from hyperfabric_q.workloads.qec.supply import BellSupply, slots_of
+    from hyperfabric_q.workloads.qec.supply_groups import slots_between
     from hyperfabric_q.workloads.qec.transport import Transport
     from hyperfabric_q.workloads.qec.two_blocks import merge_xx, merge_zz, teleport_cnot
 
@@ -129,7 +130,8 @@ _NAMES_OF = {
     "sampler": ("ideal", "sampler", "task"),
     "seam": ("DistributedSurfaceCode",),
     "supplied": ("SupplySampler", "run_supplied", "run_supplied_loop"),
-    "supply": ("BellSupply", "slots_between", "slots_of"),
+    "supply": ("BellSupply", "slots_of"),
+    "supply_groups": ("slots_between",),
     "transport": ("Transport",),
     "two_blocks": ("merge_xx", "merge_zz", "teleport_cnot"),
 }

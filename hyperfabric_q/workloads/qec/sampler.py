@@ -99,6 +99,8 @@ def loop_record(loop: Loop) -> dict[str, Any]:
         "on_miss": loop.on_miss.value,
         "deadline_us": loop.transport.deadline_us,
         "link_gbps": link_gbps(loop.transport),
+        "service_us": loop.service.service_ns / 1000 if isinstance(loop.service, Fixed) else repr(loop.service),
+        "servers": loop.servers,
     }
     return found
 
@@ -194,7 +196,8 @@ class CompiledLoop(sinter.CompiledSampler):  # type: ignore[misc]
                 self._workshop = Workshop(self._experiment, loop)
         left = limit - self._shots if loop.chancy else MOST_SHOTS
         result = self._run(max(1, min(suggested_shots, left, MOST_SHOTS)), seed)
-        counts.update(self._grown(result.shots, result.errors))
+        if loop.chancy:  # otherwise all timelines are one, and shots share nothing
+            counts.update(self._grown(result.shots, result.errors))
         if self._pairs:
             counts["bell_used"] = self._pairs * result.shots
         return sinter.AnonTaskStats(

@@ -128,6 +128,7 @@ class DistributedSurfaceCode:
         experiment = self._perfect(rounds, skip, wait_ns)
         facts = {
             **experiment.metadata,
+            "p": self.p,
             "pairs_used": len(experiment.links),
             "pairs_missing": int(absent.sum()),
             "checks_skipped": len(skip),
