@@ -236,6 +236,7 @@ def test_finished_points_are_not_run_again_even_when_the_sweep_grows(noisy, tmp_
         assert len(store) == 5
 
 
+@pytest.mark.slow
 def test_processes_say_the_same_as_one(noisy):
     points = {FIDELITY: [0.8, 0.9, 0.95], RATE: [1e4, 1e5]}
     metrics = ["fidelity", "infidelity"]
@@ -261,6 +262,7 @@ sweep(circuit, fabric, {path: rates}, metric="makespan", executor="serial", stor
 """
 
 
+@pytest.mark.slow
 def test_what_was_finished_before_a_kill_stays_finished(pair, tmp_path):
     path, points = tmp_path / "run.db", 2000
     with subprocess.Popen([sys.executable, "-c", KILLED, str(path), str(points)]) as child:

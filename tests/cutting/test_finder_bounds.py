@@ -141,6 +141,7 @@ for options in ({"reuse": True}, {"methods": ("gate_cut",)}, {"parts": 3}):
 """
 
 
+@pytest.mark.slow
 def test_plain_python_makes_the_same_moves():
     told = []
     for disabled in ("0", "1"):

@@ -159,6 +159,7 @@ def test_there_are_eight_bars():
 
 
 @pytest.mark.parametrize("shape", ["full", "ring"])
+@pytest.mark.slow
 def test_fewer_communication_qubits_never_cost_less(shape, net, scramble):
     for seed in range(2):
         circuit = scramble(8, 60, np.random.default_rng(seed))
@@ -172,6 +173,7 @@ def test_one_communication_qubit_is_enough_on_an_all_to_all_network(net, scrambl
 
 
 @pytest.mark.parametrize("shape", ["full", "line"])
+@pytest.mark.slow
 def test_a_fourier_transform_with_two_communication_qubits_stays_at_the_pairwise_sum(shape, net):
     """Shared packets would be released and spread again at every turn: several times as many pairs."""
     assert ebits(fourier(32), net(shape, [9] * 4, 2)) <= 45
@@ -327,6 +329,7 @@ for shape, limit in (("full", None), ("ring", 2)):
 """
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_plan_in_any_process():
     code = AGAIN.format(folder=str(Path(__file__).parent))
     runs = [

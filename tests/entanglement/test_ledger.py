@@ -283,6 +283,7 @@ def test_another_seed_gives_another_ledger():
     assert len({hq.run(once(seed)) for seed in range(8)}) > 4
 
 
+@pytest.mark.slow
 def test_a_thousand_pairs_cost_bounded_memory_each():
     import gc
     import tracemalloc

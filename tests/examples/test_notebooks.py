@@ -8,6 +8,8 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+LONG = {"qec"}
+"""Notebooks that take many seconds."""
 
 
 def code_cells(notebook):
@@ -24,7 +26,11 @@ def shown(notebook):
     return "".join(pieces)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else ()) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_a_notebook_runs_from_its_own_folder(path):
     notebook = nbformat.read(path, as_version=4)
     for cell in code_cells(notebook):

@@ -272,6 +272,7 @@ def ones(counts, qubits, masks):
     return hits @ (rows @ masks.T % 2)
 
 
+@pytest.mark.slow
 def test_fifty_noisy_qubits_have_the_marginals_and_parities_of_aer(plan_of):
     qubits, shots = 50, 3000
     fabric = Fabric.line([17, 17, 17]).replace("nodes.*", gate_error_1q=0.002, gate_error_2q=0.01, readout_error=0.02)

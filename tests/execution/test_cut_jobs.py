@@ -38,6 +38,7 @@ def placement():
 
 
 @pytest.mark.parametrize("noise", ["fabric", "none"])
+@pytest.mark.slow
 def test_estimates_are_the_same_with_and_without_executor_and_store(placement, tmp_path, noise, monkeypatch):
     given = {"shots": 6000, "noise": noise, "seed": 3}
     plain = placement.run(OBSERVABLES, **given)

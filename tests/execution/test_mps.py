@@ -172,6 +172,7 @@ def conditional_circuit():
 
 
 @pytest.mark.parametrize("local", [False, True])
+@pytest.mark.slow
 def test_the_users_feed_forward_is_deferred(plan_of, local):
     fabric = Fabric.line([2, 1]).replace("nodes.*", gate_error_1q=0.02, readout_error=0.1)
     plan = plan_of(conditional_circuit(), fabric, ["qpu-0", "qpu-0", "qpu-1"])

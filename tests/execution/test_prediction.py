@@ -149,6 +149,7 @@ def test_options_of_a_measured_process_are_checked(plan_of):
 # --------------------------------------------------------------------------------------------------------- predictions
 
 
+@pytest.mark.slow
 def test_predicted_process_fidelities_hold_what_is_measured(plan_of):
     inside, misses = [], []
     for seed in range(10):

@@ -129,6 +129,7 @@ def test_pubs_of_one_circuit_are_one_array_of_bindings(monkeypatch):
     assert results[4].data.evs == pytest.approx(wanted[:2], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_bars_hold_the_exact_value_as_often_as_they_say():
     circuit = QuantumCircuit(2)
     circuit.ry(A, 0)

@@ -76,6 +76,7 @@ def test_bias_and_variance_of_every_way_are_those_of_its_runs(chain, in_line, or
         check_forecast(plan, candidate, shots, truth)
 
 
+@pytest.mark.slow
 def test_every_way_is_exact_without_errors(chain, measuring, in_line, oracle):
     for circuit, sizes, observables in (
         (chain(4, layers=2), (2, 2), ["Z@0", "XY@1,2", "ZZZZ"]),

@@ -196,6 +196,7 @@ def test_the_gradient_with_imperfect_pairs_is_that_of_their_effective_channel():
     assert sampled.shots == 3 * 4000 * len(source.settings)
 
 
+@pytest.mark.slow
 def test_exact_values_with_all_errors_are_what_shots_of_the_plan_have_as_their_mean():
     fabric = Fabric.line([2, 1], communication_qubits=1, pair_fidelity=0.9)
     fabric = fabric.replace("nodes.*", t1_us=300.0, t2_us=200.0, gate_error_1q=4e-3, gate_error_2q=1e-2)
