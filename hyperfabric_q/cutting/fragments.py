@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from qiskit import QuantumCircuit
 
-from hyperfabric_q.cutting.assignment import Assignment, place
+from hyperfabric_q.cutting.assignment import Assignment
 from hyperfabric_q.cutting.decomposition import Complex, Decomposition
 from hyperfabric_q.cutting.gates import GateDecomposition
 from hyperfabric_q.cutting.joint import JointDecomposition
@@ -160,11 +160,6 @@ class CutCircuit:
     def widths(self, *, reuse: bool = False) -> tuple[int, ...]:
         """Return the number of qubits each part needs; see ``Assignment.widths``."""
         return self.assignment.widths(self.circuit, reuse=reuse)
-
-    def local_qubits(self, *, reuse: bool = False) -> dict[tuple[int, int], int]:
-        """Return which qubit of its part each (qubit, number of cuts before) is."""
-        lives = self.assignment.lifetimes(self.circuit)
-        return dict(zip(lives, place(lives, reuse=reuse), strict=True))
 
     def bind(self, values: Mapping[Any, float]) -> CutCircuit:
         """Return it with parameters bound. Fragments without any of them are the same objects as before.

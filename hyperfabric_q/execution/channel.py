@@ -22,6 +22,7 @@ from hyperfabric_q.errors import SimulationRefused
 from hyperfabric_q.execution.bit_counts import count, key_order
 from hyperfabric_q.execution.late_errors import measured_last, with_late_errors
 from hyperfabric_q.execution.logical_ops import Assign, Decay, Draw, Logical, Measure, Reset, Settle, Sign
+from hyperfabric_q.execution.mean_outcomes import values_of_states, with_late
 from hyperfabric_q.execution.methods import LONGEST_S
 from hyperfabric_q.execution.mixed_rows import Mixture
 from hyperfabric_q.execution.pauli_tracking import track, user_columns
@@ -118,18 +119,9 @@ def outcome_law(plan: Plan, noise: RunNoise, *, reported: Sequence[ClassicalRegi
     codes = np.zeros(len(mixture.columns), dtype=np.int64)
     for column, number in place.items():
         codes ^= mixture.columns[:, column].astype(np.int64) << number
-    basis = np.arange(1 << task.logical.qubits)
-    read = np.zeros_like(basis)
-    for column, qubit in task.logical.records:
-        if column in place:
-            read ^= (basis >> qubit & 1) << place[column]
-    outcomes_of = (codes[:, None] ^ read[None, :]).ravel()
-    law = np.bincount(outcomes_of, weights=mixture.chances.ravel(), minlength=1 << bits)
-    every = np.arange(1 << bits)
-    for draw in task.logical.late:
-        law = (1 - sum(chance for _, chance in draw.chances)) * law + sum(
-            chance * law[every ^ _moved(effect.columns, place)] for effect, chance in draw.chances
-        )
+    outcomes_of = (codes[:, None] ^ values_of_states(task.logical, place)[None, :]).ravel()
+    before = np.bincount(outcomes_of, weights=mixture.chances.ravel(), minlength=1 << bits).astype(np.float64)
+    law = with_late(before, task.logical, place)
     return np.asarray(law / law.sum())
 
 
@@ -140,11 +132,6 @@ def law_is_cheap(plan: Plan, noise: RunNoise, *, reported: Sequence[ClassicalReg
     logical = _Task.of(plan, noise, reported).logical
     entries, rows = _entries(logical)
     return entries / math.sqrt(rows) <= CHEAP_ENTRIES
-
-
-def _moved(columns: int, place: dict[int, int]) -> int:
-    """The bits of an outcome that flip with a mask of columns."""
-    return sum(1 << number for column, number in place.items() if columns >> column & 1)
 
 
 def outcome_chances(plan: Plan, noise: RunNoise, *, reported: Sequence[ClassicalRegister]) -> dict[str, float]:

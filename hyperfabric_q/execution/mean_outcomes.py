@@ -56,14 +56,14 @@ def mean_chances(
     index = {bit: place for place, bit in enumerate(routed.circuit.clbits)}
     place_of = {columns[index[bit]]: place for place, bit in enumerate(bit for each in reported for bit in each)}
     order, places = np.array(list(place_of)), np.array(list(place_of.values()))
-    of_state = _values_of_states(logical, place_of)
+    of_state = values_of_states(logical, place_of)
     chances = np.zeros(1 << len(place_of))
     for states, at_end, hits in ends(logical, Group.start(logical, draws), rng):
         own = np.abs(states) ** 2
         own *= (hits / own.sum(axis=1))[:, None]
         of_row = (at_end[:, order].astype(np.int64) << places).sum(axis=1)
         np.add.at(chances, of_row[:, None] ^ of_state, own)
-    return _with_late(chances / draws, logical, place_of)
+    return with_late(chances / draws, logical, place_of)
 
 
 def ends(logical: Logical, first: Group, rng: np.random.Generator) -> Iterator[tuple[States, Bits, Rows]]:
@@ -97,7 +97,7 @@ def value_of(key: str) -> int:
     return int(key.replace(" ", "") or "0", 2)
 
 
-def _values_of_states(logical: Logical, place_of: Mapping[int, int]) -> Rows:
+def values_of_states(logical: Logical, place_of: Mapping[int, int]) -> Rows:
     """Return what each basis state of the qubits adds to the reported bits, modulo 2."""
     states = np.arange(1 << logical.qubits, dtype=np.int64)
     values = np.zeros_like(states)
@@ -107,7 +107,8 @@ def _values_of_states(logical: Logical, place_of: Mapping[int, int]) -> Rows:
     return values
 
 
-def _with_late(chances: Floats, logical: Logical, place_of: Mapping[int, int]) -> Floats:
+def with_late(chances: Floats, logical: Logical, place_of: Mapping[int, int]) -> Floats:
+    """Return the chances of outcomes after the errors that only change outcomes, shape (2^bits,)."""
     values = np.arange(len(chances))
     for draw in logical.late:
         table = Table.of(draw, logical.columns)

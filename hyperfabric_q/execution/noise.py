@@ -59,6 +59,19 @@ class Noise(Enum):
     """No error at all."""
 
 
+def read_noise(noise: object) -> Noise:
+    """Return the errors that a name stands for.
+
+    Raises:
+        InvalidValue: there is no such name.
+    """
+    try:
+        return Noise(noise)
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in Noise)
+        raise InvalidValue(field="noise", value=noise, rule=f"noise is one of {known}") from None
+
+
 def depolarising_parameter(infidelity: float, *, qubits: int) -> float:
     """Return the depolarising parameter lam = r d / (d - 1) of an average gate infidelity r, d = 2**qubits.
 

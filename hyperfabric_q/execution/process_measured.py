@@ -23,7 +23,7 @@ from hyperfabric_q.execution.aer import run_counts
 from hyperfabric_q.execution.clusters import mean_error
 from hyperfabric_q.execution.fidelity import Fidelity
 from hyperfabric_q.execution.methods import Simulation, choose
-from hyperfabric_q.execution.noise import Noise, misread_wires, readout_model, with_local_noise, with_run_noise
+from hyperfabric_q.execution.noise import misread_wires, read_noise, readout_model, with_local_noise, with_run_noise
 from hyperfabric_q.execution.pauli_tracking import user_columns
 from hyperfabric_q.execution.process import EIGENSTATES, WIDEST, is_unitary, local_scores, without_final_measurements
 from hyperfabric_q.execution.run_noise import RunNoise
@@ -66,7 +66,7 @@ def process_fidelity(
         InvalidValue: an option is out of range, or the circuit is no unitary before its final measurements.
         SimulationRefused: more than eight qubits, or hours long.
     """
-    seed, kind = resolve(seed), Noise(noise)
+    seed, kind = resolve(seed), read_noise(noise)
     if not LEAST_INPUTS <= inputs <= shots:
         rule = f"there are at least {LEAST_INPUTS} states, and a shot for each"
         raise InvalidValue(field="inputs", value=inputs, rule=rule)

@@ -18,7 +18,7 @@ from hyperfabric_q.execution.bench import Bench
 from hyperfabric_q.execution.dispatch import METHODS, choose_method, function_of
 from hyperfabric_q.execution.estimating import Request, estimate, wanted_precision
 from hyperfabric_q.execution.measured import measured
-from hyperfabric_q.execution.noise import Noise
+from hyperfabric_q.execution.noise import Noise, read_noise
 from hyperfabric_q.execution.parts import Part, merged, parts_of
 from hyperfabric_q.execution.progress import Progress
 from hyperfabric_q.execution.result import Result
@@ -87,7 +87,7 @@ def run(
         ExecutorUnreachable: the executor does not answer, or its workers are gone.
         JobPoisoned: a part ended every worker it was given to.
     """
-    shots, chosen, seed = _shots(shots), _noise(noise), resolve(seed)
+    shots, chosen, seed = _shots(shots), read_noise(noise), resolve(seed)
     _check_method(method)
     aim = wanted_precision(precision)
     _check_asked(plan, observables, precision)
@@ -263,14 +263,6 @@ def _shots(shots: object) -> int:
     if not isinstance(shots, int | np.integer) or isinstance(shots, bool) or not 1 <= shots <= MOST_SHOTS:
         raise InvalidValue(field="shots", value=shots, rule=f"shots is a whole number from 1 to {MOST_SHOTS}")
     return int(shots)
-
-
-def _noise(noise: object) -> Noise:
-    try:
-        return Noise(noise)
-    except ValueError:
-        known = ", ".join(repr(each.value) for each in Noise)
-        raise InvalidValue(field="noise", value=noise, rule=f"noise is one of {known}") from None
 
 
 def _check_method(method: object) -> None:

@@ -20,7 +20,7 @@ from hyperfabric_q.cutting.observables import measure, read_observables
 from hyperfabric_q.cutting.subexperiments import make_subexperiments
 from hyperfabric_q.cutting.trim import trimmed
 from hyperfabric_q.errors import InvalidValue, UnknownName
-from hyperfabric_q.execution.noise import Noise
+from hyperfabric_q.execution.noise import read_noise
 from hyperfabric_q.fabric import Fabric, fields
 from hyperfabric_q.mixing.choose import OBJECTIVES, Budget, Candidate, Choice, choose
 from hyperfabric_q.mixing.crossings import Crossing, cut_crossings, pair_crossings
@@ -135,7 +135,7 @@ class MixedPlan:
         wanted = self.observables if observables is None else observables
         if shots is None and precision is None:
             shots, precision = self._budgeted()
-        kind = self.noise if noise is None else _noise(noise).value
+        kind = self.noise if noise is None else read_noise(noise).value
         labels = tuple(label_of(each) for each in read_observables(wanted, self.circuit.num_qubits))
         laws = self.chosen.laws
         if observables is not None or kind != self.noise:
@@ -161,7 +161,7 @@ class MixedPlan:
         return NodeLaws(
             pieces,
             make_subexperiments(pieces, measured, labels),
-            stage if noise == self.noise else Stage(self.fabric, _noise(noise), self.seed),
+            stage if noise == self.noise else Stage(self.fabric, read_noise(noise), self.seed),
             self.chosen.cast_of(pieces),
             seed=self.chosen.laws.seed,
         )
@@ -295,7 +295,7 @@ def plan_mixed(
     labels = tuple(label_of(each) for each in wanted)
     choice = choose(
         circuit,
-        Stage(known, _noise(noise), seed),
+        Stage(known, read_noise(noise), seed),
         observables=wanted,
         labels=labels,
         methods=_methods(methods),
@@ -330,14 +330,6 @@ def _methods(methods: object) -> tuple[str, ...]:
         known = ", ".join(map(repr, METHODS))
         raise InvalidValue(field="methods", value=methods, rule=f"it is 'auto', or a tuple of some of {known}")
     return tuple(each for each in METHODS if each in listed)
-
-
-def _noise(noise: object) -> Noise:
-    try:
-        return Noise(noise)
-    except ValueError:
-        known = ", ".join(repr(each.value) for each in Noise)
-        raise InvalidValue(field="noise", value=noise, rule=f"noise is one of {known}") from None
 
 
 def _whole(name: str, value: object, most: int, *, least: int = 1) -> int | None:

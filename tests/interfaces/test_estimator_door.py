@@ -136,12 +136,12 @@ def test_bars_hold_the_exact_value_as_often_as_they_say():
     circuit.cx(0, 1)
     circuit.ry(0.4, 1)
     fabric = Fabric.line([1, 1], communication_qubits=1, pair_fidelity=0.9).replace("nodes.*", readout_error=0.03)
-    values = np.full((600, 1), 0.9)
+    values = np.full((2000, 1), 0.9)
     observable = SparsePauliOp(["ZZ", "XX", "ZI"], [1.0, 0.7, -0.5])
     exact = evs(estimator(fabric), circuit, observable, values[:1])[0]
     data = estimator(fabric, shots=300).run([(circuit, observable, values)]).result()[0].data
     held = np.mean(np.abs(data.evs - exact) <= 2 * data.stds)
-    assert 0.925 <= held <= 0.98
+    assert 0.94 <= held <= 0.97
     assert data.evs.std() == pytest.approx(data.stds.mean(), rel=0.1)
 
 

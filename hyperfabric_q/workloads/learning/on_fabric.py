@@ -18,7 +18,7 @@ from hyperfabric_q.distribution.plan import Plan
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.execution.channel import outcome_law
 from hyperfabric_q.execution.measured import with_measurements
-from hyperfabric_q.execution.noise import Noise
+from hyperfabric_q.execution.noise import Noise, read_noise
 from hyperfabric_q.execution.observables import Setting, Settings, settings_of
 from hyperfabric_q.execution.timelines import Timelines, timelines_of
 from hyperfabric_q.fabric import Fabric
@@ -101,7 +101,7 @@ class OnFabric:
             settings=settings_of(list(sums.operators), form.qubits),
             fabric=fabric,
             plan=plan,
-            noise=Noise(noise),
+            noise=read_noise(noise),
             seed=seed,
         )
 

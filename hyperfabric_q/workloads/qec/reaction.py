@@ -61,11 +61,6 @@ def reaction(timeline: Timeline, block: int = 0) -> Reaction:
     )
 
 
-def waiting_rounds(reaction_us: float, cycle_ns: float) -> int:
-    """Return the rounds that a reaction time holds up: the whole rounds that cover it."""
-    return max(0, int(np.ceil(reaction_us * 1000 / cycle_ns - 1e-9)))
-
-
 def expected_failure(rate: float, rounds: int, waiting: int) -> float:
     """Return the failure probability of an experiment that waits: its rate per round, over all its rounds."""
     return composed(rate, rounds + waiting)
