@@ -331,6 +331,27 @@ def test_a_store_that_fails_in_the_middle_loses_no_outcome(file, monkeypatch):
         driven.require()
 
 
+@pytest.mark.parametrize("written", [False, True])
+def test_ctrl_c_while_an_outcome_is_written_leaves_the_store_with_all_that_is_returned(file, monkeypatch, written):
+    with Store(file) as store:
+        put = Store.put
+        calls = []
+
+        def interrupted(self, *given):
+            calls.append(1)
+            if len(calls) == 3:
+                if written:
+                    put(self, *given)
+                raise KeyboardInterrupt
+            return put(self, *given)
+
+        monkeypatch.setattr(Store, "put", interrupted)
+        driven = drive(draws(6), executor="serial", store=store)
+        assert driven.interrupted
+        assert driven.stopped is None
+        assert sum(driven.done) == len(store) == 3
+
+
 def test_a_closed_store_says_so(filled):
     store = Store(filled)
     store.close()

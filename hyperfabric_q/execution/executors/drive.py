@@ -139,6 +139,8 @@ def drive(
             finally:
                 if engine is not executor:
                     engine.close()
+            if interrupted:
+                stopped = ledger.write()
     return ledger.result(stopped=stopped, interrupted=interrupted, executor=name, seconds=time.monotonic() - started)
 
 
@@ -155,6 +157,7 @@ class _Ledger:
             self._times[key] = self._times.get(key, 0) + 1
         self._store = store
         self._outcomes: dict[str, bytes] = {}
+        self._unwritten: dict[str, float] = {}
         self._faults: dict[str, HyperFabricError] = {}
         self.tries = dict.fromkeys(self.jobs, 0)
         self.ended = 0
@@ -174,12 +177,28 @@ class _Ledger:
 
     def end(self, key: str, outcome: bytes | None, fault: HyperFabricError | None, seconds: float) -> None:
         """Take the end of a job that ran; the outcome is kept here before the store is asked to keep it too."""
+        if outcome is not None:
+            self._unwritten[key] = seconds
         self._end(key, outcome, fault)
-        if self._store is not None and outcome is not None and not self._store.put(self.jobs[key], outcome, seconds):
-            text = (
-                f"job {self.jobs[key]} [{key[:12]}] had another outcome before: it is not a function of its arguments"
-            )
-            warnings.warn(HyperFabricWarning(text), stacklevel=2)
+        self._write()
+
+    def write(self) -> StoreUnreadable | None:
+        """Bring to the store what Ctrl-C kept from it, so that it holds all that is returned; return why it did not."""
+        try:
+            self._write()
+        except StoreUnreadable as fault:
+            return fault
+        return None
+
+    def _write(self) -> None:
+        for key, seconds in tuple(self._unwritten.items()):
+            outcome = self._outcomes.get(key)
+            kept = self._store is None or outcome is None or self._store.put(self.jobs[key], outcome, seconds)
+            if not kept:
+                ran = f"job {self.jobs[key]} [{key[:12]}]"
+                text = f"{ran} had another outcome before: it is not a function of its arguments"
+                warnings.warn(HyperFabricWarning(text), stacklevel=3)
+            del self._unwritten[key]
 
     def _end(self, key: str, outcome: bytes | None, fault: HyperFabricError | None) -> None:
         if outcome is not None:
