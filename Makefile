@@ -28,7 +28,11 @@ lint: $(STAMP)  ## style, types and layers
 test: lint  ## lint and every test but the slow ones
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-test-all: lint  ## lint and every test
+$(STAMP)-doors: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,doors]'
+	touch $@
+
+test-all: $(STAMP)-doors lint  ## lint and every test, those of PennyLane and PyTorch too
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(STAMP)  ## the numbers in the documentation

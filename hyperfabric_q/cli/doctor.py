@@ -20,6 +20,8 @@ DEPENDENCIES: Final = (
         "stim",
         "pymatching",
         "sinter",
+        "dimod",
+        "dwave-samplers",
         "matplotlib",
         "mtkahypar",
         "numba",
@@ -32,6 +34,9 @@ DEPENDENCIES: Final = (
     ),
 )
 """Distributions this package needs."""
+
+_MODULES: Final = {"cirq-core": "cirq", "dwave-samplers": "dwave.samplers"}
+"""What is imported, where the name is another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +70,7 @@ def _python() -> Check:
 
 def _imported(distribution: str) -> Check:
     try:
-        import_module("cirq" if distribution == "cirq-core" else distribution.replace("-", "_"))
+        import_module(_MODULES.get(distribution, distribution.replace("-", "_")))
         return Check(name=distribution, ok=True, found=metadata.version(distribution))
     except Exception as fault:  # a broken library may raise anything
         found = f"{type(fault).__name__}: {fault}"
