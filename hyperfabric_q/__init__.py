@@ -28,7 +28,6 @@ Public names load on first use: ``import hyperfabric_q`` itself imports no quant
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,6 +70,7 @@ if TYPE_CHECKING:
     from hyperfabric_q.traffic.packet import DataType, PacketPriority
     from hyperfabric_q.traffic.payload import VirtualTensor
     from hyperfabric_q.traffic.transfer import Receipt, TransferResult
+    from hyperfabric_q.workloads.learning import public as learning
     from hyperfabric_q.workloads.qec import public as qec
 
 __version__ = "0.1.0"
@@ -115,6 +115,7 @@ __all__ = [
     "faults",
     "hyperfabric_pass_manager",
     "interfaces",
+    "learning",
     "plan",
     "qec",
     "read_disqco",
@@ -163,6 +164,7 @@ _HOME = {
     "faults": "scheduling.faults:",
     "hyperfabric_pass_manager": "interfaces:hyperfabric_pass_manager",
     "interfaces": "interfaces:",
+    "learning": "workloads.learning.public:",
     "plan": "pipeline:plan",
     "qec": "workloads.qec.public:",
     "read_disqco": "distribution.assignments:read_disqco",
@@ -172,16 +174,6 @@ _HOME = {
 }
 
 if not TYPE_CHECKING:  # hidden from mypy, which would otherwise accept any name
+    from hyperfabric_q.registry import on_first_use
 
-    def __getattr__(name: str) -> object:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module, _, attribute = _HOME[name].partition(":")
-        value = importlib.import_module(f"{__name__}.{module}")
-        value = getattr(value, attribute) if attribute else value
-        globals()[name] = value
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = on_first_use(__name__, _HOME)

@@ -1,17 +1,19 @@
-"""Plug-ins by name, and the conveniences of values that bind late.
+"""Plug-ins by name, the conveniences of values that bind late, and public names that load on first use.
 
-Two small mechanisms keep imports pointing down:
+Small mechanisms that keep imports pointing down, and short:
 
 * ``Registry`` holds the members of one plug-in kind. Third parties add theirs through the entry-point group
   ``hyperfabric_q.<kind>``, which is read on the first lookup that fails.
 * ``late`` resolves the one-line conveniences of a value (``plan.run``, ``plan.draw``), whose code stands in a room
   above the value.
+* ``on_first_use`` makes the names of a module load when they are asked for (PEP 562).
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final, Generic, TypeVar
 
@@ -96,3 +98,28 @@ def late(name: str) -> Callable[..., Any]:
     module, _, attribute = LATE[name].partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     return function
+
+
+def on_first_use(module: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the ``__getattr__`` and ``__dir__`` of a module whose public names load on first use.
+
+    Args:
+        module: its name.
+        homes: of each public name: "module:attribute", or "module:" where the name is that of a module; relative to
+            the package of ``module``, or to itself if it is one.
+    """
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        own = sys.modules[module]
+        home, _, attribute = homes[name].partition(":")
+        value: Any = importlib.import_module(f"{own.__package__}.{home}")
+        value = getattr(value, attribute) if attribute else value
+        setattr(own, name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[module]), *homes})
+
+    return load, names

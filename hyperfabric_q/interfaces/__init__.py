@@ -6,11 +6,11 @@ Cirq takes seconds to import.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from hyperfabric_q.interfaces.pass_manager import EmitDistributedCircuit, PlanOnFabric, hyperfabric_pass_manager
 from hyperfabric_q.interfaces.transpiler_stage import HyperFabricStage, use_fabric
+from hyperfabric_q.registry import on_first_use
 
 if TYPE_CHECKING:
     from hyperfabric_q.interfaces.cirq_sampler import FabricCirqSampler
@@ -34,20 +34,15 @@ __all__ = [
     "use_fabric",
 ]
 
-_HOME = {
-    "FabricBackend": "qiskit_backend",
-    "FabricCirqSampler": "cirq_sampler",
-    "FabricEstimator": "qiskit_estimator",
-    "FabricJob": "job",
-    "FabricOptions": "options",
-    "FabricSampler": "qiskit_sampler",
-}
-
 if not TYPE_CHECKING:  # hidden from mypy, which would otherwise accept any name
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
+    __getattr__, __dir__ = on_first_use(
+        __name__,
+        {
+            "FabricBackend": "qiskit_backend:FabricBackend",
+            "FabricCirqSampler": "cirq_sampler:FabricCirqSampler",
+            "FabricEstimator": "qiskit_estimator:FabricEstimator",
+            "FabricJob": "job:FabricJob",
+            "FabricOptions": "options:FabricOptions",
+            "FabricSampler": "qiskit_sampler:FabricSampler",
+        },
+    )

@@ -12,8 +12,9 @@ functions of the same name.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from hyperfabric_q.registry import on_first_use
 
 if TYPE_CHECKING:
     from hyperfabric_q.workloads.qec import decoders
@@ -136,17 +137,6 @@ _NAMES_OF = {
     "two_blocks": ("merge_xx", "merge_zz", "teleport_cnot"),
 }
 
-_HOME = {name: module for module, names in _NAMES_OF.items() for name in names}
 if not TYPE_CHECKING:  # hidden from mypy, which would otherwise accept any name
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOME and name != "decoders":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{__package__}.{_HOME.get(name, name)}")
-        value = getattr(module, name) if name in _HOME else module
-        globals()[name] = value
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    _HOME = {name: f"{module}:{name}" for module, names in _NAMES_OF.items() for name in names}
+    __getattr__, __dir__ = on_first_use(__name__, {**_HOME, "decoders": "decoders:"})
