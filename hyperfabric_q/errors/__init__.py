@@ -9,7 +9,9 @@
     │  ├─ DuplicateName               the name is taken
     │  ├─ CircuitRejected             a circuit file that cannot be read safely, or at all
     │  ├─ UnsupportedOperation        a valid instruction that we cannot distribute
+    │  │  └─ ConversionRefused        an operation without a counterpart in the other framework, with a report
     │  ├─ FabricRejected              a fabric file with a fault, named with its line
+    │  ├─ TrainingRejected            the same of a training file
     │  ├─ FileUnreadable              a file that is missing or is not what it should be
     │  ├─ BusyFabric                  a call that must not be made while an event loop runs
     │  ├─ PairSpent                   a Bell pair or a quantum state that is used a second time
@@ -25,6 +27,7 @@
     │  ├─ EntanglementUnavailable     a transfer that demands entanglement which its ends cannot share
     │  ├─ FidelityUnreachable         a fidelity that no swapping and purifying reaches on this hardware
     │  ├─ NoCutFound                  a circuit that cannot be cut into pieces of the widths asked for
+    │  ├─ ProblemTooLarge             a problem that does not fit the annealer it is sent to
     │  ├─ OverheadTooHigh             cuts that need more shots than the precision asked for can be given
     │  └─ BudgetTooSmall              no way to run a circuit within its shots, pairs and time
     ├─ MissingDependency (ImportError) an optional package that is not installed
@@ -39,6 +42,8 @@
     │  ├─ SealBroken                  the message is not what was sealed, or not under this key
     │  ├─ ReplayRejected              the message was opened before, or is too old to tell
     │  ├─ KeySpent                    the key was released, is used up, or serves something else
+    │  ├─ InsufficientKey             a distillation that gave no key which may be used
+    │  ├─ QuantumKeyUnavailable       two nodes that share too little key from quantum key distribution
     │  └─ IsolationViolated           a transfer that a zone's isolation forbids
     └─ InternalError                  our bug, please report it
        └─ VerificationFailed          the emitted circuit is not the circuit you gave us
@@ -69,10 +74,12 @@ from hyperfabric_q.errors.infeasible import (
     NotEnoughMemory,
     NotEnoughQubits,
     OverheadTooHigh,
+    ProblemTooLarge,
 )
 from hyperfabric_q.errors.inputs import (
     BusyFabric,
     CircuitRejected,
+    ConversionRefused,
     DuplicateName,
     FabricRejected,
     FileUnreadable,
@@ -81,6 +88,7 @@ from hyperfabric_q.errors.inputs import (
     OutcomesUnfit,
     PairSpent,
     StoreUnreadable,
+    TrainingRejected,
     UnknownName,
     UnsupportedOperation,
 )
@@ -95,13 +103,22 @@ from hyperfabric_q.errors.outcomes import (
     Undeliverable,
     VirtualDeadlock,
 )
-from hyperfabric_q.errors.security import IsolationViolated, KeySpent, ReplayRejected, SealBroken, SecurityRefused
+from hyperfabric_q.errors.security import (
+    InsufficientKey,
+    IsolationViolated,
+    KeySpent,
+    QuantumKeyUnavailable,
+    ReplayRejected,
+    SealBroken,
+    SecurityRefused,
+)
 
 __all__ = [
     "BacklogWarning",
     "BudgetTooSmall",
     "BusyFabric",
     "CircuitRejected",
+    "ConversionRefused",
     "DeadlineImpossible",
     "DeadlineMissed",
     "DuplicateName",
@@ -117,6 +134,7 @@ __all__ = [
     "ImplicitEndpointWarning",
     "Infeasible",
     "InputError",
+    "InsufficientKey",
     "InternalError",
     "InvalidValue",
     "IsolationViolated",
@@ -133,11 +151,14 @@ __all__ = [
     "OutcomesUnfit",
     "OverheadTooHigh",
     "PairSpent",
+    "ProblemTooLarge",
+    "QuantumKeyUnavailable",
     "ReplayRejected",
     "SealBroken",
     "SecurityRefused",
     "SimulationRefused",
     "StoreUnreadable",
+    "TrainingRejected",
     "Undeliverable",
     "UnknownName",
     "UnsupportedOperation",

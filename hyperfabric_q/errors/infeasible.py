@@ -193,3 +193,16 @@ class BudgetTooSmall(Infeasible):
 
     def __str__(self) -> str:
         return f"{self.asked}; {self.nearest}. {self.remedy}"
+
+
+@dataclass(eq=False, kw_only=True)
+class ProblemTooLarge(Infeasible):
+    """A problem that an annealer has not enough qubits, or not enough couplers, for."""
+
+    node: str
+    asked: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.asked}, do not fit {self.node!r}: it has {self.found}. {self.remedy}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hyperfabric_q.errors.base import HyperFabricError, nearest, short
 
@@ -90,8 +91,45 @@ class UnsupportedOperation(InputError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ConversionRefused(UnsupportedOperation):
+    """An operation that has no counterpart in the other framework.
+
+    Attributes:
+        location: Where it stands: "instruction 3" or "moment 2".
+        target: The framework that lacks it.
+        hint: What to do instead; may be empty.
+        report: All that the conversion changed, dropped and refused, see ``hyperfabric_q.convert.ConversionReport``.
+    """
+
+    location: str
+    target: str
+    hint: str = ""
+    report: Any = None
+
+    def __str__(self) -> str:
+        more = len(self.report.refused) - 1 if self.report is not None else 0
+        rest = f" ({more} more in .report)" if more > 0 else ""
+        end = f" {self.hint}" if self.hint else ""
+        return f"{self.operation!r} ({self.location}) has no counterpart in {self.target}: {self.reason}.{end}{rest}"
+
+
+@dataclass(eq=False, kw_only=True)
 class FabricRejected(InputError):
     """A fabric file with a fault; ``line`` is where it stands."""
+
+    source: str
+    line: int | None
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return f"{place}: {self.where}: {self.reason}"
+
+
+@dataclass(eq=False, kw_only=True)
+class TrainingRejected(InputError):
+    """A training file with a fault; ``line`` is where it stands."""
 
     source: str
     line: int | None

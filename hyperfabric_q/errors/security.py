@@ -42,3 +42,24 @@ class IsolationViolated(SecurityRefused):
     source: str
     destination: str
     zone: str
+
+
+@dataclass(eq=False, kw_only=True)
+class QuantumKeyUnavailable(SecurityRefused):
+    """Two nodes that share too little key from quantum key distribution; ``tried`` is every way that was looked at."""
+
+    source: str
+    destination: str
+    tried: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        tried = f" Tried: {'; '.join(self.tried)}." if self.tried else ""
+        end = f" {self.remedy}" if self.remedy else ""
+        return f"{self.what}: {self.reason}.{tried}{end}"
+
+
+@dataclass(eq=False, kw_only=True)
+class InsufficientKey(SecurityRefused):
+    """A distillation that gave no key which may be used; ``missing_bits`` is by how much it fell short, if it did."""
+
+    missing_bits: int | None = None

@@ -234,8 +234,9 @@ class Exchange:
             clock = self.attached()
         asked_ps = clock.kernel.now_ps
         wishes = NO_WISHES
-        if not (compression is False and encryption is False and entanglement is False):
-            wishes = Wishes.of(compression, encryption, entanglement)
+        asks = isinstance(metadata, Mapping) and "quantum_secured" in metadata
+        if asks or not (compression is False and encryption is False and entanglement is False):
+            wishes = Wishes.of(compression, encryption, entanglement, metadata)
         kind = kind_of(data_type, priority)
         try:
             way = (self.ways.sealed if wishes.encryption else self.ways.plain).get((source, destination))
@@ -489,6 +490,8 @@ class Exchange:
         self, way: Way, payload: Payload, kind: Kind, wishes: Wishes, lacking: str | None
     ) -> tuple[Treatment, int]:
         found = treat(way, payload, kind, wishes, terms=self.terms, keys=self._keys, lacking=lacking)
+        if found[0].fell_back is not None:
+            self.ways.notice(f"{way.source!r} to {way.destination!r}: {found[0].warnings[-1]} {_FURTHER}", way.text)
         if found[0].shards > 1 or lacking is not None:
             reason = "".join((lacking or "").split("'")[::2])  # without the names in it
             for text in found[0].warnings:

@@ -13,7 +13,8 @@ the zone's isolation level:
 
 **Implicit endpoints** (names that nobody registered) are no gateways in strict mode. Otherwise one that talks into a
 zone is recorded as a gateway for its own traffic, which is then encrypted whatever the level. Strict mode also refuses,
-rather than repairs, a missing encryption. No mode demands quantum keys as long as nothing distributes them.
+rather than repairs, a missing encryption. Quantum keys are demanded for ``QUANTUM_SECURE`` once the protocol has a
+source of them (``treatment``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from hyperfabric_q.fabric.membership import Membership, membership
 from hyperfabric_q.traffic.endpoints import is_implicit
 
 MOST_REMEMBERED: Final = 1 << 17
+
+KEYLESS: Final = "its key comes from the key source, not from quantum key distribution"
 
 _ORDER: Final = {level: rank for rank, level in enumerate(IsolationLevel)}
 
@@ -338,8 +341,14 @@ def _warning(borders: Isolation, crossed: int, *, recorded: list[str], switched_
     if switched_on:
         said.append(f"encryption was switched on to cross the border of {listed}")
     if keyless:
-        said.append("its key comes from the key source, not from quantum key distribution")
+        said.append(KEYLESS)
     return "; ".join(said) + "." if said else None
+
+
+def with_quantum_key(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is left of the warnings of a way for a message that has a quantum key after all."""
+    left = (each.replace(f"; {KEYLESS}.", ".") for each in warnings)
+    return tuple(each for each in left if each != f"{KEYLESS}.")
 
 
 def _bit(borders: Isolation, zone: str) -> int:

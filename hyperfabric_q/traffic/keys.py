@@ -4,14 +4,17 @@ A ``KeySource`` leases keys to pairs of nodes. A lease is reserved, then used fo
 overwrites the key; no source leases the same key again. The bytes of a key stand in one place, and never in a repr, a
 log, an error, a file or a pickle. They come from the operating system (or from a quantum link), never from ``seed``:
 the same program run twice gives the same times, but not the same keys.
+
+Keys of a ``QuantumKeySource`` serve the sends that ask for them, one key per message; see ``treatment``.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Collection
 from types import TracebackType
-from typing import Final, NoReturn, Protocol, Self, TypeAlias
+from typing import Final, NoReturn, Protocol, Self, TypeAlias, runtime_checkable
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -20,6 +23,9 @@ from hyperfabric_q.errors import InvalidValue, KeySpent
 
 MESSAGE_LIMIT: Final = 2**32
 """Messages under one key: NIST SP 800-38D 8.3, though it would allow counter nonces more."""
+
+NOT_SECRET: Final = "not secret"  # noqa: S105 - a label, not a password
+"""Stands in the origin of every key that others may know, such as "simulated, not secret"."""
 
 NONCE_BYTES: Final = 12
 _LAST_COUNTER: Final = 2**64 - 1
@@ -40,6 +46,17 @@ class KeySource(Protocol):
         """Return a key of ``bits`` bits that only ``a`` and ``b`` hold and that was never leased before."""
 
 
+@runtime_checkable
+class QuantumKeySource(KeySource, Protocol):
+    """A source whose keys come from quantum key distribution, so that pairs of nodes may have none.
+
+    Both methods raise ``QuantumKeyUnavailable`` then, and every lease says ``is_quantum``.
+    """
+
+    def reserve_relayed(self, a: str, b: str, bits: int, trusted: Collection[str]) -> KeyLease:
+        """Return a key that ``a`` and ``b`` hold, and with them the nodes of ``trusted`` which the lease names."""
+
+
 class KeyLease:
     """A key that two nodes hold until it is released; a context manager that releases it.
 
@@ -49,12 +66,35 @@ class KeyLease:
         bits: length of the key.
         origin: where it came from, in words.
         message_limit: messages that may be sealed under it in all.
+        is_quantum: whether quantum key distribution made it.
+        trusted: nodes that relayed it and therefore know it, in order from the first of the pair that was asked for.
     """
 
-    __slots__ = ("_counters", "_is_spent", "_key", "_purpose", "bits", "key_id", "message_limit", "origin", "pair")
+    __slots__ = (
+        "_counters",
+        "_is_spent",
+        "_key",
+        "_purpose",
+        "bits",
+        "is_quantum",
+        "key_id",
+        "message_limit",
+        "origin",
+        "pair",
+        "trusted",
+    )
 
     def __init__(
-        self, *, key_id: str, a: str, b: str, key: bytearray, origin: str, message_limit: int = MESSAGE_LIMIT
+        self,
+        *,
+        key_id: str,
+        a: str,
+        b: str,
+        key: bytearray,
+        origin: str,
+        message_limit: int = MESSAGE_LIMIT,
+        is_quantum: bool = False,
+        trusted: tuple[str, ...] = (),
     ) -> None:
         """Take over ``key``: nobody else may keep a copy of it."""
         self.key_id = key_id
@@ -62,6 +102,8 @@ class KeyLease:
         self.bits = 8 * len(key)
         self.origin = origin
         self.message_limit = message_limit
+        self.is_quantum = is_quantum
+        self.trusted = trusted
         self._key = key
         self._purpose: str | None = None
         self._is_spent = False
@@ -102,6 +144,18 @@ class KeyLease:
             raise self._spent(f"it has served as {self._purpose}, so this would not be its only use")
         self._purpose = purpose
         self._is_spent = once
+        return memoryview(self._key).toreadonly()
+
+    def view_to_open(self, purpose: str) -> memoryview:
+        """Return a read-only view to open what was sealed under a key that had its only use; it seals nothing more.
+
+        Raises:
+            KeySpent: the key was released, or its only use was not as ``purpose``.
+        """
+        if self.is_released:
+            raise self._spent("it was released, and its bytes are overwritten")
+        if not self._is_spent or self._purpose != purpose:
+            raise self._spent(f"nothing was sealed under it as {purpose}")
         return memoryview(self._key).toreadonly()
 
     def sender_id(self, sender: str) -> int:
@@ -232,11 +286,15 @@ class OperatingSystemKeys:
 
 
 class KeyRing:
-    """The key in use of each pair of nodes; replaces a key before its limit of messages is reached."""
+    """The key in use of each pair of nodes; replaces a key before its limit of messages is reached.
+
+    Attributes:
+        source: where the keys come from.
+    """
 
     def __init__(self, source: KeySource, *, bits: int = 256) -> None:
         """Start without keys; each is reserved from ``source`` when first asked for."""
-        self._source = source
+        self.source = source
         self._bits = bits
         self._current: dict[PairKey, KeyLease] = {}
         self._retired: dict[str, KeyLease] = {}
@@ -249,7 +307,7 @@ class KeyRing:
             return lease
         if lease is not None and not lease.is_released:
             self._retired[lease.key_id] = lease
-        lease = self._current[pair] = self._source.reserve(*pair, self._bits)
+        lease = self._current[pair] = self.source.reserve(*pair, self._bits)
         return lease
 
     def retire(self, key_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
@@ -17,6 +17,7 @@ from hyperfabric_q.traffic.sealing import SOFTWARE, CipherCost
 from hyperfabric_q.units import PS_PER_NS, PS_PER_US, to_ps
 
 Violation: TypeAlias = Literal["record", "raise"]
+QuantumMode: TypeAlias = Literal["auto", "otp", "aes-256-gcm"]
 
 MOST_SPELLINGS: Final = 4096
 
@@ -110,6 +111,46 @@ def checked_metadata(given: object) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise InvalidValue(field="metadata", value=given, rule="it is a mapping, or None")
     return given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantumWish:
+    """What a send asks for that is to be sealed under a key of quantum key distribution.
+
+    Attributes:
+        mode: "otp" or "aes-256-gcm"; "auto" takes the pad for small payloads when there is enough key.
+        trusted: nodes that may relay a key, and then know it.
+        zone: whether a zone demands it rather than the caller.
+    """
+
+    mode: QuantumMode = "auto"
+    trusted: tuple[str, ...] = ()
+    zone: bool = False
+
+
+def quantum_wish(metadata: object) -> QuantumWish | None:
+    """Return what ``metadata`` asks of quantum keys: by ``quantum_secured``, ``quantum_mode`` and ``trusted_nodes``.
+
+    None when ``quantum_secured`` is absent or False; the other two then mean nothing here.
+
+    Raises:
+        InvalidValue: one of them is of another kind than it must be.
+    """
+    if not isinstance(metadata, Mapping) or "quantum_secured" not in metadata:
+        return None
+    asked = metadata["quantum_secured"]
+    if not isinstance(asked, bool):
+        raise InvalidValue(field="metadata['quantum_secured']", value=asked, rule="it is True or False")
+    if not asked:
+        return None
+    named, nodes = metadata.get("quantum_mode", "auto"), metadata.get("trusted_nodes", ())
+    mode: QuantumMode | None = next((each for each in get_args(QuantumMode) if each == named), None)
+    if mode is None:
+        known = ", ".join(get_args(QuantumMode))
+        raise InvalidValue(field="metadata['quantum_mode']", value=named, rule=f"it is one of {known}")
+    if isinstance(nodes, str) or not isinstance(nodes, Collection) or not all(isinstance(each, str) for each in nodes):
+        raise InvalidValue(field="metadata['trusted_nodes']", value=nodes, rule="it is a collection of node ids")
+    return QuantumWish(mode=mode, trusted=tuple(sorted(set(nodes))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

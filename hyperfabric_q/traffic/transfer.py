@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from hyperfabric_q.scheduling.message import Message
 from hyperfabric_q.traffic.codecs import CodecDecision
+from hyperfabric_q.traffic.isolation import with_quantum_key
 from hyperfabric_q.traffic.packet import DataType, PacketPriority
 from hyperfabric_q.traffic.payload import Payload
 from hyperfabric_q.traffic.request import Kind
@@ -140,8 +141,12 @@ class Receipt:
         latency_constraint_ns: what was asked; None = nothing.
         constraint_met: whether that was met; None when nothing was asked.
         compression: what was decided, with the reason; None when it was not asked for.
-        encryption: "aes-256-gcm", "none", or why none was needed.
+        encryption: "aes-256-gcm"; under a key of quantum key distribution "aes-gcm(qkd-key)" or "otp+wegman-carter";
+            "none", or why none was needed.
         key_origin: where the key came from; None without encryption.
+        key_id: name of the key, which is no secret; None without encryption.
+        quantum_secured: whether the key came from quantum key distribution and served this message alone.
+        trusted_nodes: who relayed that key and can therefore read the message.
         entanglement: what was used; None = the payload travelled classically.
         preemptions: how often it was interrupted.
         retransmissions: how often it was sent again.
@@ -180,6 +185,9 @@ class Receipt:
     compression: CodecDecision | None
     encryption: str
     key_origin: str | None
+    key_id: str | None
+    quantum_secured: bool
+    trusted_nodes: tuple[str, ...]
     entanglement: Entanglement | None
     preemptions: int
     retransmissions: int
@@ -236,7 +244,8 @@ class Receipt:
         if self.compression is not None:
             rows.append(f"  compression: {self.compression.codec}, {self.compression.reason}")
         if self.key_origin is not None:
-            rows.append(f"  encryption: {self.encryption}")
+            told = f", key {self.key_id} from {self.key_origin}" if self.quantum_secured else ""
+            rows.append(f"  encryption: {self.encryption}{told}")
         if self.entanglement is not None:
             rows.append(f"  entanglement: {len(self.entanglement.pairs)} Bell pair(s)")
         if self.retransmissions:
@@ -258,6 +267,8 @@ def receipt_of(sending: Sending, profile: str) -> Receipt:
     blocking = min(sending.blocking_ps, elapsed - way.propagation_ps - serialisation)
     marks = tuple(f"On the way it was {mark}." for mark in sending.marks)
     story, constraint = sending.story, sending.constraint_ps
+    lease = None if treatment.seal is None else treatment.seal.lease
+    known = with_quantum_key(way.warnings) if treatment.quantum_secured else way.warnings
     lost = () if story is None else tuple(f"An attempt did not arrive: {reason}." for reason in story.reasons)
     return Receipt(
         source=way.source,
@@ -286,7 +297,10 @@ def receipt_of(sending: Sending, profile: str) -> Receipt:
         constraint_met=sending.constraint_met,
         compression=treatment.decision,
         encryption=treatment.encryption,
-        key_origin=None if treatment.seal is None else treatment.seal.lease.origin,
+        key_origin=None if lease is None else lease.origin,
+        key_id=None if lease is None else lease.key_id,
+        quantum_secured=treatment.quantum_secured,
+        trusted_nodes=() if lease is None else lease.trusted,
         entanglement=treatment.entanglement,
         preemptions=sending.preemptions,
         retransmissions=0 if story is None else story.attempts,
@@ -294,7 +308,7 @@ def receipt_of(sending: Sending, profile: str) -> Receipt:
         zones=way.verdict.zones,
         gateway=way.verdict.gateway,
         profile=profile,
-        warnings=(*way.warnings, *treatment.warnings, *lost, *marks),
+        warnings=(*known, *treatment.warnings, *lost, *marks),
         identity=sending.identity,
     )
 
@@ -345,6 +359,11 @@ class TransferResult:
     def constraint_met(self) -> bool | None:
         """Whether the latency constraint was met; None when there was none."""
         return self._sending.constraint_met
+
+    @property
+    def quantum_secured(self) -> bool:
+        """Whether it was sealed under a key of quantum key distribution."""
+        return self._sending.treatment.quantum_secured
 
     @property
     def entanglement(self) -> Entanglement | None:

@@ -1,22 +1,35 @@
-"""What is done to a payload besides sending it: coded, sealed, streamed in shards; and what all that costs."""
+"""What is done to a payload besides sending it: coded, sealed, streamed in shards; and what all that costs.
+
+**Keys of quantum key distribution.** A send that asks for one (``request.quantum_wish``), or that crosses the border of
+a ``QUANTUM_SECURE`` zone while there is a source of such keys, takes a key of its own from that source and is sealed
+with it. What is tried, in this order: a key that only the two ends hold, as a one-time pad if the payload is small,
+then for AES-256-GCM; then the same with keys that declared trusted nodes relay. When there is none, strict mode
+refuses; otherwise the ordinary seal is used, and the receipt says that and why. Every other send has ordinary keys.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
-from hyperfabric_q.errors import EntanglementUnavailable, InvalidValue, NotEnoughMemory
+from hyperfabric_q.errors import EntanglementUnavailable, InvalidValue, NotEnoughMemory, QuantumKeyUnavailable
 from hyperfabric_q.fabric import HardwareType, NodeSignature
 from hyperfabric_q.traffic import codecs, sealing
 from hyperfabric_q.traffic.codecs import CodecDecision
-from hyperfabric_q.traffic.keys import KeyLease, KeyRing
+from hyperfabric_q.traffic.keys import NOT_SECRET, KeyLease, KeyRing, OperatingSystemKeys, QuantumKeySource
 from hyperfabric_q.traffic.payload import Payload
-from hyperfabric_q.traffic.request import Kind, Terms
-from hyperfabric_q.traffic.sealing import Header, Sealed, sealed_nbytes
+from hyperfabric_q.traffic.request import Kind, QuantumWish, Terms, quantum_wish
+from hyperfabric_q.traffic.sealing import ONE_TIME_PAD, QUANTUM_GCM, Header, Sealed, sealed_nbytes
 from hyperfabric_q.traffic.wiring import BYTES_PER_GB, Way
 
 PLAINTEXT: Final = "none"
 AT_HOME: Final = "none needed: it never leaves the node"
+
+PAD_LIMIT: Final = 1024
+"""Bytes up to which a payload gets a one-time pad when nobody says which mode: 8448 bits of key."""
+
+_MODES: Final = {"otp": (ONE_TIME_PAD,), "aes-256-gcm": (QUANTUM_GCM,)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +39,11 @@ class Seal:
     header: Header
     sealed: Sealed
     lease: KeyLease
+
+    @property
+    def is_quantum(self) -> bool:
+        """Whether its key came from quantum key distribution and served this message alone."""
+        return self.sealed.mode in {ONE_TIME_PAD, QUANTUM_GCM} and self.lease.is_quantum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +80,7 @@ class Treatment:
         shards: pieces that fit the destination's memory.
         entanglement: the pairs that carried it; None when it travels classically.
         warnings: what the receipt says about it.
+        fell_back: why it has an ordinary key though one of quantum key distribution was asked for; else None.
     """
 
     decision: CodecDecision | None = None
@@ -77,22 +96,30 @@ class Treatment:
     shards: int = 1
     entanglement: Entanglement | None = None
     warnings: tuple[str, ...] = ()
+    fell_back: str | None = None
+
+    @property
+    def quantum_secured(self) -> bool:
+        """Whether it is sealed under a key of quantum key distribution."""
+        return self.seal is not None and self.seal.is_quantum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What one send asks for besides being sent."""
+    """What one send asks for besides being sent; a ``quantum`` key implies encryption."""
 
     compression: bool | str
     encryption: bool
     entanglement: bool
+    quantum: QuantumWish | None = None
 
     @classmethod
-    def of(cls, compression: object, encryption: object, entanglement: object) -> Wishes:
+    def of(cls, compression: object, encryption: object, entanglement: object, metadata: object = None) -> Wishes:
         """Return the wishes, checked.
 
         Raises:
-            InvalidValue: one is neither True nor False (nor, for compression, the name of a lossy codec).
+            InvalidValue: one is neither True nor False (nor, for compression, the name of a lossy codec), or as in
+                ``quantum_wish``.
         """
         if not isinstance(compression, bool | str) or compression == "":
             raise InvalidValue(
@@ -106,7 +133,13 @@ class Wishes:
         ):
             if not isinstance(given, bool):
                 raise InvalidValue(field=field, value=given, rule="it is True or False")
-        return cls(compression=compression, encryption=encryption is True, entanglement=entanglement is True)
+        quantum = quantum_wish(metadata)
+        return cls(
+            compression=compression,
+            encryption=encryption is True or quantum is not None,
+            entanglement=entanglement is True,
+            quantum=quantum,
+        )
 
 
 NO_WISHES: Final = Wishes(compression=False, encryption=False, entanglement=False)
@@ -116,17 +149,68 @@ class Keys:
     """What sealing remembers: the key of each pair, how many messages were sealed, and what was opened."""
 
     def __init__(self, ring: KeyRing) -> None:
-        """Start with nothing sealed."""
-        self._ring = ring
+        """Start with nothing sealed; a source of quantum keys serves only those that ask for one."""
+        self._quantum = ring.source if isinstance(ring.source, QuantumKeySource) else None
+        self._ring = ring if self._quantum is None else KeyRing(OperatingSystemKeys())
         self._replays = sealing.ReplayGuard()
         self._sealed: dict[tuple[str, str], int] = {}
 
+    @property
+    def has_quantum(self) -> bool:
+        """Whether there is a source of quantum keys."""
+        return self._quantum is not None
+
     def seal(self, way: Way, payload: Payload, kind: Kind, codec: str) -> Seal:
         """Return ``payload`` sealed for the destination, in the real bytes of ``codec`` where it has bytes."""
+        header, contents = self._header(way, kind, codec), _contents(payload, codec)
+        messages = 1 + payload.nbytes // sealing.LARGEST_MESSAGE
+        lease = self._ring.lease(way.source, way.destination, messages=messages)
+        return Seal(header=header, sealed=sealing.seal(header, contents, lease), lease=lease)
+
+    def seal_quantum(
+        self, way: Way, payload: Payload, kind: Kind, codec: str, *, wish: QuantumWish, nbytes: int
+    ) -> Seal | tuple[str, ...]:
+        """Return ``payload`` sealed under a quantum key of its own; or all that was tried, when there is none.
+
+        ``nbytes`` is the size of what is sealed; of a virtual payload, too, as much key is spent as that takes.
+        """
+        tried: list[str] = []
+        contents = _contents(payload, codec)
+        for lease, mode in self._found(way, contents, wish, nbytes, tried):
+            header = self._header(way, kind, codec)
+            return Seal(header=header, sealed=sealing.seal_once(header, contents, lease, mode=mode), lease=lease)
+        return tuple(tried)
+
+    def _found(
+        self, way: Way, contents: Payload | memoryview, wish: QuantumWish, nbytes: int, tried: list[str]
+    ) -> Iterator[tuple[KeyLease, str]]:
+        """Yield the keys that may be had, each reserved when it is reached; note what could not be had."""
+        source = self._quantum
+        if source is None:
+            tried.append("no source of quantum keys was given as key_source")
+            return
+        small = (ONE_TIME_PAD, QUANTUM_GCM) if nbytes <= PAD_LIMIT else (QUANTUM_GCM,)
+        size = max(nbytes, contents.nbytes)
+        for relayed in (False, True):
+            for mode in _MODES.get(wish.mode, small):
+                bits = sealing.key_bits(mode, size)
+                try:
+                    if relayed:
+                        lease = source.reserve_relayed(way.source, way.destination, bits, wish.trusted)
+                    else:
+                        lease = source.reserve(way.source, way.destination, bits)
+                except QuantumKeyUnavailable as fault:
+                    tried.append(f"{mode}: {fault.reason}")
+                    continue
+                if lease.is_quantum:
+                    yield lease, mode
+                tried.append(f"{mode}: the source leased {lease.key_id!r}, which is no quantum key")
+
+    def _header(self, way: Way, kind: Kind, codec: str) -> Header:
         pair = way.source, way.destination
         number = self._sealed[pair] = self._sealed.get(pair, -1) + 1
         zones = way.verdict.zones
-        header = Header(
+        return Header(
             source=way.source,
             destination=way.destination,
             sequence=number,
@@ -134,23 +218,26 @@ class Keys:
             zone=zones[0] if zones else None,
             codec=codec,
         )
-        contents = payload if payload.is_virtual else memoryview(codecs.encode(payload, codec))
-        lease = self._ring.lease(*pair, messages=1 + payload.nbytes // sealing.LARGEST_MESSAGE)
-        return Seal(header=header, sealed=sealing.seal(header, contents, lease), lease=lease)
 
     def open(self, seal: Seal, *, corrupted: bool) -> bytes:
         """Return the contents of a sealed message as it came in; of a virtual payload no bytes.
+
+        A key that serves one message is overwritten then, whether the message was authentic or not.
 
         Raises:
             SealBroken: it was altered on the way.
         """
         sealed = seal.sealed
         if corrupted:
-            flipped = bytes([sealed.ciphertext[0] ^ 1]) + sealed.ciphertext[1:]
-            sealed = Sealed(
-                key_id=sealed.key_id, nonce=sealed.nonce, ciphertext=flipped, virtual_nbytes=sealed.virtual_nbytes
-            )
-        return sealing.open_sealed(seal.header, sealed, seal.lease, self._replays)
+            sealed = replace(sealed, ciphertext=bytes([sealed.ciphertext[0] ^ 1]) + sealed.ciphertext[1:])
+        if not seal.is_quantum:
+            return sealing.open_sealed(seal.header, sealed, seal.lease, self._replays)
+        with seal.lease:
+            return sealing.open_once(seal.header, sealed, seal.lease, self._replays)
+
+
+def _contents(payload: Payload, codec: str) -> Payload | memoryview:
+    return payload if payload.is_virtual else memoryview(codecs.encode(payload, codec))
 
 
 def treat(
@@ -163,6 +250,7 @@ def treat(
     Raises:
         NotEnoughMemory: in strict mode, it does not fit the destination.
         EntanglementUnavailable: in strict mode, entanglement is demanded.
+        QuantumKeyUnavailable: in strict mode, a quantum key is demanded.
         UnknownName, InvalidValue: of ``codecs.decide`` and ``sealing.seal``.
     """
     warnings: list[str] = []
@@ -176,11 +264,13 @@ def treat(
     size = payload.nbytes if decision is None else decision.wire_bytes
     profile = terms.transport
     encode_ps, decode_ps = (0, 0) if decision is None else (decision.encode_ps, decision.decode_ps)
-    seal, end_ps = None, 0
+    seal, end_ps, fell_back = None, 0, None
     if wishes.encryption or way.verdict.must_encrypt:
-        seal = keys.seal(way, payload, kind, "none" if decision is None else decision.codec)
+        codec = "none" if decision is None else decision.codec
+        seal, fell_back = _sealed(way, payload, kind, codec, wishes, size=size, keys=keys, strict=terms.strict)
+        warnings += _told(seal, fell_back)
         end_ps = terms.cipher.ps(size)
-        size = sealed_nbytes(size)
+        size = sealed_nbytes(size, seal.sealed.mode)
     treatment = Treatment(
         decision=decision,
         codec_ps=encode_ps + decode_ps,
@@ -188,12 +278,52 @@ def treat(
         host_ps=profile.message_ps,
         before_ps=encode_ps + end_ps + profile.message_ps,
         after_ps=end_ps + decode_ps,
-        encryption=PLAINTEXT if seal is None else sealing.PURPOSE,
+        encryption=PLAINTEXT if seal is None else seal.sealed.mode,
         seal=seal,
         shards=shards,
         warnings=tuple(warnings),
+        fell_back=fell_back,
     )
     return treatment, profile.wire_bytes(size)
+
+
+def _sealed(
+    way: Way, payload: Payload, kind: Kind, codec: str, wishes: Wishes, *, size: int, keys: Keys, strict: bool
+) -> tuple[Seal, str | None]:
+    """Return a payload sealed as it was asked for; or with an ordinary key, and why it has no better one."""
+    wish = wishes.quantum
+    if wish is None and way.verdict.wants_quantum_key and keys.has_quantum:
+        wish = QuantumWish(zone=True)
+    if wish is None:
+        return keys.seal(way, payload, kind, codec), None
+    found = keys.seal_quantum(way, payload, kind, codec, wish=wish, nbytes=size)
+    if isinstance(found, Seal):
+        return found, None
+    if strict:
+        raise QuantumKeyUnavailable(
+            what=f"sending {size} bytes from {way.source!r} to {way.destination!r} under a quantum key",
+            reason="they share none, and strict mode takes no other",
+            source=way.source,
+            destination=way.destination,
+            tried=found,
+            remedy="Distil key for the two nodes, or declare who may relay it: metadata={'trusted_nodes': [...]}.",
+        )
+    return keys.seal(way, payload, kind, codec), "; ".join(found)
+
+
+def _told(seal: Seal, fell_back: str | None) -> list[str]:
+    """Return what the receipt says of a key that was asked to come from quantum key distribution."""
+    if fell_back is not None:
+        origin = f"{seal.sealed.mode} with a key from {seal.lease.origin}"
+        return [f"A quantum key was demanded and there is none ({fell_back}): it was sealed by {origin} instead."]
+    if not seal.is_quantum:
+        return []
+    said = [f"Its key: {seal.lease.origin}."] if NOT_SECRET in seal.lease.origin else []
+    if seal.lease.trusted:
+        said.append(f"Its key was relayed by {', '.join(seal.lease.trusted)}, who can read it.")
+    if seal.sealed.virtual_nbytes is not None:
+        said.append(f"The payload is virtual: {seal.lease.bits} bits of key were spent on a size without contents.")
+    return said
 
 
 def _decision(way: Way, payload: Payload, compression: bool | str) -> CodecDecision:  # noqa: FBT001 - as the caller wrote it

@@ -1,0 +1,80 @@
+"""What the pieces of a scenario share while it runs: a seed, and the state of the world they act upon.
+
+Functions such as ``measure_syndrome_data()`` take no arguments, so that code reads as its authors wrote it. What they
+remember stands in a context variable: each ``hyperfabric_q.run`` and each task of its own has a world of its own, and
+nothing is left behind when it ends. Scripts that want another seed, or two worlds one after the other, say so::
+
+    with scenarios.world(seed=7):
+        ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+import numpy as np
+
+from hyperfabric_q import seeds
+
+T = TypeVar("T")
+
+SEED: Final = 0
+"""Of a world for which none was given: the same program gives the same result."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """A seed, the random streams that stem from it, and the state that each scenario keeps under its own name."""
+
+    seed: int = SEED
+    _streams: dict[str, np.random.Generator] = field(default_factory=dict)
+    _states: dict[str, Any] = field(default_factory=dict)
+
+    def stream(self, name: str) -> np.random.Generator:
+        """Return the random stream of this name; every call goes on where the last one ended."""
+        if name not in self._streams:
+            self._streams[name] = seeds.stream(self.seed, "scenarios", name)
+        return self._streams[name]
+
+    def state(self, name: str, make: Callable[[], T]) -> T:
+        """Return what is kept under a name; ``make`` makes it when it is asked for first."""
+        if name not in self._states:
+            self._states[name] = make()
+        return cast("T", self._states[name])
+
+    def replace_state(self, name: str, value: object) -> None:
+        """Keep another value under a name."""
+        self._states[name] = value
+
+
+_WORLD: ContextVar[World] = ContextVar("hyperfabric_q scenario world")
+
+
+def current_world() -> World:
+    """Return the world of this context; the first who asks makes it."""
+    found = _WORLD.get(None)
+    if found is None:
+        found = World()
+        _WORLD.set(found)
+    return found
+
+
+@contextmanager
+def world(*, seed: int = SEED) -> Iterator[World]:
+    """Return a world of its own for the block; the one before is there again afterwards.
+
+    Args:
+        seed: of everything that is generated in it.
+
+    Raises:
+        InvalidValue: ``seed`` is no whole number in range.
+    """
+    token = _WORLD.set(World(seeds.resolve(seed)))
+    try:
+        yield current_world()
+    finally:
+        _WORLD.reset(token)

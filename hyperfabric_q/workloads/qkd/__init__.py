@@ -1,0 +1,1 @@
+"""Quantum key distribution over the pairs of a fabric, and the keys that come of it."""

@@ -1,0 +1,30 @@
+"""The examples of keys run and say what they promise."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def told_by(script, folder, *options):
+    done = subprocess.run(
+        (sys.executable, "-W", "error", "-B", EXAMPLES / script, *options),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=120,
+        env={"PYTHONIOENCODING": "utf-8", "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert list(folder.iterdir()) == []
+    return done.stdout
+
+
+def test_a_send_under_quantum_keys_says_which_and_is_refused_without(tmp_path):
+    told = told_by("quantum_secured_send.py", tmp_path)
+    assert "otp+wegman-carter" in told
+    assert "relayed by exchange" in told
+    assert "refused: sending 511 bytes" in told
