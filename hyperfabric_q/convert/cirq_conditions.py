@@ -61,42 +61,59 @@ def all_of(conditions: Iterable[list[Case[Bit]]]) -> list[Case[Bit]]:
 # ------------------------------------------------------------------------------------------------- from and to Cirq
 
 
-@lru_cache(maxsize=4096)
-def written(key: cirq.MeasurementKey, value: int) -> cirq.Condition:
-    """Return Cirq's condition that the last record of a one-bit key is ``value``.
+def written(key: str, digits: Mapping[int, int], size: int, index: int = -1) -> list[cirq.Condition]:
+    """Return Cirq's conditions that digits of a record have these values; they are cached.
 
-    For 0 it is an equation: Cirq 1.7 forgets the value of a ``BitMaskKeyCondition`` when keys are renamed.
+    Args:
+        key: The measurement key.
+        digits: Value by place; place 0 is the first qubit measured, the highest digit of Cirq's number.
+        size: Qubits of the key.
+        index: Number of the record; -1 for the last.
     """
-    return cirq.KeyCondition(key) if value else cirq.SympyCondition(sympy.Eq(sympy.Symbol(str(key)), 0))
+    return list(_written(key, tuple(sorted(digits.items())), size, index))
+
+
+@lru_cache(maxsize=4096)
+def _written(key: str, digits: tuple[tuple[int, int], ...], size: int, index: int) -> tuple[cirq.Condition, ...]:
+    """The conditions; equations where they can be: Cirq 1.7 forgets the values of a mask when keys are renamed."""
+    number = sum(value << (size - 1 - place) for place, value in digits)
+    if size == 1 and number == 1:
+        return (cirq.KeyCondition(cirq.MeasurementKey.parse_serialized(key), index),)
+    if index != -1:
+        mask = sum(1 << (size - 1 - place) for place, _ in digits)
+        return (cirq.BitMaskKeyCondition(key, index, number, equal_target=True, bitmask=mask),)
+    if len(digits) == size:
+        return (cirq.SympyCondition(sympy.Eq(sympy.Symbol(key), number)),)
+    return tuple(cirq.SympyCondition(sympy.Eq(sympy.IndexedBase(key)[place], value)) for place, value in digits)
 
 
 def cases_of(
     condition: cirq.Condition,
-    bits_of: Mapping[str, Sequence[Bit]],
-    records: Mapping[str, int],
+    record: Callable[[str, int], Sequence[Bit] | str],
     refuse: Callable[[str], NoReturn],
 ) -> list[Case[Bit]]:
     """Return the cases in which Cirq's ``condition`` is met.
 
     Args:
         condition: Any condition; what is no comparison of one key is tried on all values, up to ``TABLE_BITS`` bits.
-        bits_of: The bits of each key in the order measured: the first is the highest digit.
-        records: How often each key has been measured so far.
+        record: Returns the bits of a record, given its key and number (-1 for the last), in the order measured: the
+            first is the highest digit. Where it cannot be read, it returns the reason.
         refuse: Called with the reason when the condition has no counterpart.
     """
-    keys = sorted(str(key) for key in condition.keys)
-    for key in keys:
-        if not records.get(key):
-            refuse(f"it is controlled by the key {key!r}, which is not measured before it")
+    index = condition.index if isinstance(condition, cirq.KeyCondition | cirq.BitMaskKeyCondition) else -1
+    bits_of: dict[str, Sequence[Bit]] = {}
+    for key in sorted(str(key) for key in condition.keys):
+        found = record(key, index)
+        if isinstance(found, str):
+            refuse(found)
+        bits_of[key] = found
     if isinstance(condition, cirq.KeyCondition | cirq.BitMaskKeyCondition):
-        if condition.index not in (-1, records[keys[0]] - 1):
-            refuse(f"it is controlled by an earlier record of the key {keys[0]!r}; a classical bit holds the last one")
-        return _masked(condition, list(reversed(bits_of[keys[0]])))
+        return _masked(condition, list(reversed(bits_of[str(condition.key)])))
     comparison = _comparison(condition)
     if comparison is not None:
         key, value, holds = comparison
         return (equal if holds else different)(list(reversed(bits_of[key])), value)
-    return _tabulated(condition, {key: bits_of[key] for key in keys}, refuse)
+    return _tabulated(condition, bits_of, refuse)
 
 
 def _masked(condition: cirq.KeyCondition | cirq.BitMaskKeyCondition, bits: list[Bit]) -> list[Case[Bit]]:

@@ -1,49 +1,30 @@
 """Cirq's sampler on a fabric: ``FabricCirqSampler`` where ``cirq.Simulator`` stood.
 
-A sweep is one array of bindings. The program is converted once, with a mark in the place of each expression of symbols:
-a number like no other, which is found again in the Qiskit circuit and becomes a parameter there. So what the converter
-knows, classical control and keys of all kinds, holds for programs with symbols too.
+A sweep is one array of bindings: the program is converted once, its symbols become parameters, and their values are put
+in for all resolvers together.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import cirq
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitInstruction, Parameter
 
-from hyperfabric_q.convert import from_cirq
-from hyperfabric_q.errors import InvalidValue
-from hyperfabric_q.interfaces.angles import Floats
+from hyperfabric_q.convert.cirq import CirqReading, read_cirq
+from hyperfabric_q.errors import ConversionRefused, InvalidValue
 from hyperfabric_q.interfaces.expectations import lines_of
 from hyperfabric_q.interfaces.facts import facts_of
 from hyperfabric_q.interfaces.front import Front, binding_seed, structure
 from hyperfabric_q.interfaces.job import Steps
 from hyperfabric_q.interfaces.options import FabricLike, FabricOptions, known_shots
-from hyperfabric_q.interfaces.planned import Planned
 from hyperfabric_q.interfaces.samples import Drawn, drawn
-from hyperfabric_q.seeds import stream
 
-_POWERS: Final = (
-    cirq.XPowGate,
-    cirq.YPowGate,
-    cirq.ZPowGate,
-    cirq.CZPowGate,
-    cirq.XXPowGate,
-    cirq.YYPowGate,
-    cirq.ZZPowGate,
-)
-"""Gates whose exponent becomes one angle of one Qiskit gate, pi times as large."""
-
-_PLACE: Final = re.compile(r"(.+)\[([0-9]+)\]", re.DOTALL)
-_CLOSE: Final = 1e-9
+_ONE_BY_ONE: Final = "each binding planned on its own: a symbol stands where no Qiskit gate has a parameter"
+_WAITS: Final = "waits were left out: time is the fabric's"
 
 
 class FabricResult(cirq.ResultDict):
@@ -52,7 +33,7 @@ class FabricResult(cirq.ResultDict):
     def __init__(
         self, *, params: cirq.ParamResolver, records: dict[str, NDArray[np.uint8]], metadata: dict[str, Any]
     ) -> None:
-        """Take records of shape (repetitions, 1, bits) by measurement key."""
+        """Take records of shape (repetitions, instances, bits) by measurement key."""
         super().__init__(params=params, records=records)
         self.metadata = metadata
 
@@ -74,6 +55,9 @@ class FabricCirqSampler(cirq.Sampler):
     ) -> Sequence[cirq.Result]:
         """Return the records of a program for each set of values of its symbols.
 
+        A key that is measured several times has one record per instance; where measurements carry the tag
+        "overwrites", only the last one counts.
+
         Args:
             program: with at least one measurement.
             params: values of all its symbols.
@@ -81,41 +65,42 @@ class FabricCirqSampler(cirq.Sampler):
 
         Raises:
             InvalidValue: nothing is measured, a symbol has no number, or the repetitions are out of range.
-            UnsupportedOperation: what the converter does not carry over, such as noise and keys that are used twice.
+            ConversionRefused: what the converter does not carry over, such as noise.
         """
         shots = known_shots(repetitions)
-        keys = _key_sizes(program)
-        if shots is None or not keys:
+        given: object = program
+        if shots is None or not isinstance(given, cirq.AbstractCircuit) or not cirq.is_measurement(given):
             raise InvalidValue(field="program", value=str(program)[:80], rule="a program measures at least one qubit")
         resolvers = list(cirq.to_resolvers(params))
+        values = _values(program, resolvers)
         seed = self._front.run_seed()
-        marked = _marked(program)
-        if marked is not None:
-            bindings = np.array([marked.values(each) for each in resolvers]).reshape(len(resolvers), -1)
-            return self._sweep(marked.circuit, bindings, resolvers, keys, shots, seed, range(len(resolvers)), "")
+        whole = _read(program)
+        if whole is not None:
+            return self._sweep(whole, values, resolvers, shots, seed, range(len(resolvers)), ())
         results: list[cirq.Result] = []
         for row, each in enumerate(resolvers):
-            circuit = from_cirq(cirq.resolve_parameters(program, each))
-            note = "each binding planned on its own: a symbol stands where it is not one angle"
-            results += self._sweep(circuit, np.zeros((1, 0)), [each], keys, shots, seed, [row], note)
+            one = read_cirq(cirq.resolve_parameters(_bare(program), each))
+            results += self._sweep(one, {}, [each], shots, seed, [row], (_ONE_BY_ONE,))
         return results
 
     def _sweep(
         self,
-        circuit: QuantumCircuit,
-        bindings: Floats,
+        reading: CirqReading,
+        values: Mapping[str, Sequence[float]],
         resolvers: Sequence[cirq.ParamResolver],
-        keys: dict[str, int],
         shots: int,
         seed: int,
         rows: Sequence[int],
-        note: str,
+        notes: tuple[str, ...],
     ) -> list[cirq.Result]:
+        circuit, waited = _without_waits(reading.circuit)
+        columns = [values[parameter.name] for parameter in circuit.parameters]
+        bindings = np.array(columns).reshape(len(columns), len(resolvers)).T
         planned = self._front.planned(circuit, structure(circuit))
         lines = lines_of(planned, shots=shots, precision=None, seed=seed)
         own = [binding_seed(seed, row) for row in rows]
         found = drawn(planned, bindings, shots=shots, lines=lines, seeds_of=own, steps=Steps("cirq", len(resolvers)))
-        notes = tuple(each for each in (note, planned.unbound) if each)
+        fallbacks = tuple(each for each in (*notes, planned.unbound, _WAITS if waited else "") if each)
         facts = facts_of(planned, lines)
         results: list[cirq.Result] = []
         for row, each in enumerate(resolvers):
@@ -125,130 +110,57 @@ class FabricCirqSampler(cirq.Sampler):
                 way=", ".join(found.ways),
                 noise=self.options.noise,
                 seed=own[row],
-                fallbacks=notes,
+                fallbacks=fallbacks,
                 approximations=tuple(found.approximations),
             )
-            records = _records(planned, found, row, keys)
+            records = _records(found, row, reading.records)
             results.append(FabricResult(params=each, records=records, metadata=metadata))
         return results
 
 
-def _key_sizes(program: cirq.AbstractCircuit) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for operation in program.all_operations():
-        for part in _measurements(operation):
-            sizes[cirq.measurement_key_name(part)] = len(part.qubits)
-    return sizes
+def _bare(program: cirq.AbstractCircuit) -> cirq.Circuit:
+    """Return the program without what its tags declare about registers, which records do not need."""
+    return cirq.Circuit(program.moments)
 
 
-def _measurements(operation: cirq.Operation) -> list[cirq.Operation]:
-    bare = operation.without_classical_controls().untagged
-    if isinstance(bare, cirq.CircuitOperation):
-        return [part for each in cirq.decompose_once(bare) for part in _measurements(each)]
-    return [operation] if isinstance(bare.gate, cirq.MeasurementGate) else []
-
-
-def _records(planned: Planned, found: Drawn, row: int, keys: dict[str, int]) -> dict[str, NDArray[np.uint8]]:
-    """Return the records by key: a key is a register, or as ``c[2]`` a bit of one."""
-    columns: dict[str, NDArray[np.uint8]] = {}
-    for name, size in found.registers:
-        if size:
-            columns[name] = np.unpackbits(found.bits[name][row], axis=-1)[:, ::-1][:, :size]
-    records = {}
-    for key, size in keys.items():
-        match = _PLACE.fullmatch(key)
-        if key in columns and columns[key].shape[1] == size:
-            bits = columns[key]
-        elif match and match[1] in columns:
-            place = int(match[2])
-            bits = columns[match[1]][:, place : place + 1]
-        else:
-            raise InvalidValue(field="program", value=key, rule=f"its key has no register in {planned.circuit.name!r}")
-        records[key] = np.ascontiguousarray(bits)[:, None, :]
-    return records
-
-
-# --------------------------------------------------------------------------------------------------------------- marks
-
-
-@dataclass(frozen=True, slots=True)
-class _Marked:
-    """A program as a Qiskit circuit with a parameter for each expression, in the order of ``circuit.parameters``."""
-
-    circuit: QuantumCircuit
-    expressions: tuple[Any, ...]
-
-    def values(self, resolver: cirq.ParamResolver) -> list[float]:
-        """Return the values of the parameters."""
-        found = []
-        for expression in self.expressions:
-            value = resolver.value_of(expression)
-            try:
-                number = math.pi * float(value)
-            except TypeError:
-                raise InvalidValue(
-                    field="params", value=str(expression), rule="every symbol of the program needs a number"
-                ) from None
-            found.append(number)
-        return found
-
-
-def _marked(program: cirq.AbstractCircuit) -> _Marked | None:
-    """Return a program with marks in the place of its symbols; None where a symbol is not one angle of one gate."""
-    expressions: list[Any] = []
-    marks: list[float] = []
-    rng = stream(0, "marks")
-    moments: list[Any] = []
-    for moment in program:
-        operations: list[cirq.Operation] = []
-        for operation in moment.operations:
-            parts = _powers(operation) if cirq.is_parameterized(operation) else [operation]
-            if parts is None:
-                return None
-            for part in parts:
-                if not cirq.is_parameterized(part):
-                    operations.append(part)
-                    continue
-                gate: Any = part.gate
-                marks.append(float(rng.uniform(0.2, 0.8)))
-                expressions.append(gate.exponent)
-                base = next(each for each in _POWERS if isinstance(gate, each))
-                same: Any = base(exponent=marks[-1], global_shift=gate.global_shift)
-                operations.append(same.on(*part.qubits))
-        moments.append(operations)
-    circuit = from_cirq(cirq.Circuit(moments), qubit_order=sorted(program.all_qubits()))
-    found = _with_parameters(circuit, marks)
-    return None if found is None else _Marked(found, tuple(expressions))
-
-
-def _powers(operation: cirq.Operation) -> list[cirq.Operation] | None:
-    """Return an operation with symbols as powers and operations without; None where that cannot be."""
-    if operation.classical_controls or isinstance(operation.untagged, cirq.CircuitOperation):
+def _read(program: cirq.AbstractCircuit) -> CirqReading | None:
+    """Return the program as a Qiskit circuit with parameters; None where only that of numbers can be had."""
+    try:
+        return read_cirq(_bare(program))
+    except ConversionRefused:
+        if not cirq.is_parameterized(program):
+            raise
         return None
 
-    def kept(each: cirq.Operation) -> bool:
-        return isinstance(each.gate, _POWERS) if cirq.is_parameterized(each) else True
 
-    parts: list[cirq.Operation] = cirq.decompose(operation.untagged, keep=kept, on_stuck_raise=None)
-    return parts if all(kept(each) and not each.classical_controls for each in parts) else None
+def _values(program: cirq.AbstractCircuit, resolvers: Sequence[cirq.ParamResolver]) -> dict[str, list[float]]:
+    """Return the value of each symbol in each resolver."""
+    found: dict[str, list[float]] = {}
+    for name in sorted(cirq.parameter_names(program)):
+        try:
+            found[name] = [float(resolver.value_of(name)) for resolver in resolvers]
+        except TypeError:
+            raise InvalidValue(
+                field="params", value=name, rule="every symbol of the program needs a real number in every resolver"
+            ) from None
+    return found
 
 
-def _with_parameters(circuit: QuantumCircuit, marks: Sequence[float]) -> QuantumCircuit | None:
-    """Return the circuit with a parameter in the place of each mark; None where one is not found exactly once."""
-    digits = len(str(len(marks)))
-    parameters = [Parameter(f"symbol_{number:0{digits}d}") for number in range(len(marks))]
-    angles = np.array(marks) * math.pi
-    seen = [0] * len(marks)
-    for place, instruction in enumerate(circuit.data if marks else ()):
-        params = list(instruction.operation.params)
-        if len(params) != 1 or not isinstance(params[0], float):
-            continue
-        near = np.flatnonzero(np.abs(angles - params[0]) < _CLOSE)
-        if len(near):
-            seen[near[0]] += 1
-            gate = instruction.operation.to_mutable()
-            gate.params = [parameters[near[0]]]
-            circuit.data[place] = CircuitInstruction(gate, instruction.qubits)
-    # A phase of the whole program, which no outcome depends on, may hold a mark as well.
-    circuit.global_phase = 0.0
-    return circuit if all(count == 1 for count in seen) else None
+def _without_waits(circuit: QuantumCircuit) -> tuple[QuantumCircuit, bool]:
+    """Return the circuit without delays and phase, which no outcome depends on, and whether it had delays."""
+    result = circuit.copy()
+    kept = [each for each in circuit.data if each.operation.name != "delay"]
+    waited = len(kept) < len(circuit.data)
+    if waited:
+        result.data = kept
+    result.global_phase = 0.0
+    return result, waited
+
+
+def _records(
+    found: Drawn, row: int, records: Mapping[str, tuple[tuple[int, ...], ...]]
+) -> dict[str, NDArray[np.uint8]]:
+    """Return the records by key, shape (repetitions, instances, bits)."""
+    parts = [np.unpackbits(found.bits[name][row], axis=-1)[:, ::-1][:, :size] for name, size in found.registers if size]
+    bits = np.concatenate(parts, axis=1)
+    return {key: np.ascontiguousarray(bits[:, np.array(places)]) for key, places in records.items()}

@@ -7,7 +7,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Parameter
+from qiskit.circuit import Gate
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import GlobalPhaseGate, get_standard_gate_name_mapping
 from qiskit.circuit.random import random_circuit
@@ -155,9 +155,9 @@ def run_deterministically(circuit):
         (cirq.X(WIRES[1]).with_classical_controls("later"), "not measured before"),
         (cirq.depolarize(0.1)(WIRES[1]), "noise channel"),
         (cirq.amplitude_damp(0.1)(WIRES[1]), "noise channel"),
-        (cirq.X(WIRES[1]) ** sympy.Symbol("t"), "unresolved parameter"),
+        (cirq.X(WIRES[1]) ** sympy.gamma(sympy.Symbol("t")), "unresolved parameter"),
         (cirq.IdentityGate(qid_shape=(3,))(cirq.LineQid(1, 3)), "qudit"),
-        (cirq.measure(WIRES[1], key="k"), "used twice"),
+        (cirq.measure(WIRES[1], WIRES[2], key="k"), "used for 1 qubits before"),
         (cirq.measure(WIRES[1], key="z", confusion_map={(0,): np.array([[0.9, 0.1], [0.1, 0.9]])}), "confusion"),
         (
             cirq.CircuitOperation(
@@ -226,18 +226,18 @@ def test_to_cirq_names_the_instruction_that_it_cannot_carry():
     compared.measure(0, 0)
     with compared.if_test(expr.logic_not(compared.clbits[0])):
         compared.x(0)
-    unbound = QuantumCircuit(1)
-    unbound.h(0)
-    unbound.rx(Parameter("t"), 0)
+    unfinished = QuantumCircuit(1)
+    unfinished.h(0)
+    unfinished.append(Gate("secret", 1, []), [0])
     turned = QuantumCircuit(1)
     turned.h(0)
-    turned.append(GlobalPhaseGate(Parameter("t")))
+    turned.append(GlobalPhaseGate(float("inf")))
     for circuit, says in (
         (branch, "no conditional measurement"),
         (loop, "only if_test"),
         (compared, "compared with a number"),
-        (unbound, "unbound"),
-        (turned, "unbound"),
+        (unfinished, "no definition"),
+        (turned, "not finite"),
     ):
         with pytest.raises(UnsupportedOperation, match=says) as caught:
             to_cirq(circuit)

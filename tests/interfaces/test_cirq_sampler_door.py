@@ -114,7 +114,50 @@ def test_a_symbol_under_classical_control_is_planned_for_each_binding_and_that_i
     off, on = door().run_sweep(circuit, cirq.Points("a", [0.0, 1.0]), repetitions=20)
     assert not off.measurements["second"].any()
     assert on.measurements["second"].all()
+    assert "holds a parameter" in on.metadata["fallbacks"][0]
+
+
+def test_a_symbol_that_qiskit_cannot_hold_is_resolved_for_each_binding_and_that_is_said():
+    circuit = cirq.Circuit(cirq.X(Q[0]) ** sympy.floor(A), cirq.measure(Q[0], key="m"))
+    off, on = door().run_sweep(circuit, cirq.Points("a", [0.5, 1.5]), repetitions=5)
+    assert not off.measurements["m"].any()
+    assert on.measurements["m"].all()
     assert "planned on its own" in on.metadata["fallbacks"][0]
+    assert off.metadata.keys() == on.metadata.keys()
+
+
+def test_a_repeated_key_has_a_record_for_each_instance_as_in_cirq():
+    circuit = cirq.Circuit(
+        cirq.X(Q[0]) ** A,
+        cirq.measure(Q[0], Q[1], key="k"),
+        cirq.CNOT(Q[0], Q[3]),
+        cirq.X(Q[0]),
+        cirq.measure(Q[0], Q[3], key="k", invert_mask=(False, True)),
+        cirq.CircuitOperation(cirq.FrozenCircuit(cirq.X(Q[2]), cirq.measure(Q[2], key="loop")), repetitions=3),
+        cirq.measure(Q[1], key="once"),
+    )
+    for resolver in ({"a": 0.0}, {"a": 1.0}):
+        ours = door().run(circuit, resolver, repetitions=4)
+        theirs = cirq.Simulator().run(circuit, resolver, repetitions=4)
+        assert ours.records.keys() == theirs.records.keys()
+        assert all(np.array_equal(ours.records[key], theirs.records[key]) for key in theirs.records)
+
+
+def test_waits_are_left_out_and_that_is_said():
+    circuit = cirq.Circuit(cirq.X(Q[0]), cirq.wait(Q[0], nanos=5), cirq.measure(Q[0], key="m"))
+    result = door().run(circuit, repetitions=3)
+    assert result.measurements["m"].all()
+    assert any("waits" in each for each in result.metadata["fallbacks"])
+
+
+def test_a_batch_has_the_metadata_of_single_runs():
+    circuit = cirq.Circuit(cirq.X(Q[0]) ** A, cirq.CNOT(Q[0], Q[2]), cirq.measure(Q[0], Q[2], key="m"))
+    single = door().run(circuit, {"a": 1.0}, repetitions=5)
+    batch = door().run_batch([circuit, circuit], [{"a": 1.0}, cirq.Points("a", [0.0, 1.0])], repetitions=[5, 6])
+    assert [[each.repetitions for each in results] for results in batch] == [[5], [6, 6]]
+    assert batch[0][0].metadata == single.metadata
+    assert {frozenset(each.metadata) for results in batch for each in results} == {frozenset(single.metadata)}
+    assert [int(each.measurements["m"].sum()) for each in batch[1]] == [0, 12]
 
 
 def test_the_inherited_calls_work_and_seeds_repeat():
