@@ -54,6 +54,9 @@ bench: $(STAMP)  ## the numbers in the documentation
 	$(BIN)/python benchmarks/execution/sweep.py
 	$(BIN)/python benchmarks/execution/executors.py
 	$(BIN)/python benchmarks/execution/predicted.py
+	$(BIN)/python benchmarks/qkd/distillation.py
+	$(BIN)/python benchmarks/qkd/finite_key.py
+	$(BIN)/python examples/qkd_and_gates.py --gates 3000 --csv benchmarks/qkd/contention.csv --png benchmarks/qkd/contention.png
 
 docs: $(STAMP)  ## the documentation as HTML, examples executed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from hyperfabric_q.traffic.transfer import Receipt, TransferResult
     from hyperfabric_q.workloads.learning import public as learning
     from hyperfabric_q.workloads.qec import public as qec
+    from hyperfabric_q.workloads.qkd import public as qkd
 
 __version__ = "0.1.0"
 
@@ -118,6 +119,7 @@ __all__ = [
     "learning",
     "plan",
     "qec",
+    "qkd",
     "read_disqco",
     "read_pytket_dqc",
     "run",
@@ -167,6 +169,7 @@ _HOME = {
     "learning": "workloads.learning.public:",
     "plan": "pipeline:plan",
     "qec": "workloads.qec.public:",
+    "qkd": "workloads.qkd.public:",
     "read_disqco": "distribution.assignments:read_disqco",
     "read_pytket_dqc": "distribution.assignments:read_pytket_dqc",
     "run": "scheduling.drivers:run",
