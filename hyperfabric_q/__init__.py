@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from hyperfabric_q.traffic.packet import DataType, PacketPriority
     from hyperfabric_q.traffic.payload import VirtualTensor
     from hyperfabric_q.traffic.transfer import Receipt, TransferResult
+    from hyperfabric_q.workloads.annealing import public as annealing
     from hyperfabric_q.workloads.learning import public as learning
     from hyperfabric_q.workloads.qec import public as qec
     from hyperfabric_q.workloads.qkd import public as qkd
@@ -107,6 +108,7 @@ __all__ = [
     "TransferResult",
     "VirtualTensor",
     "ZoneType",
+    "annealing",
     "as_written",
     "cut",
     "entanglement",
@@ -157,6 +159,7 @@ _HOME = {
     "TransferResult": "traffic.transfer:TransferResult",
     "VirtualTensor": "traffic.payload:VirtualTensor",
     "ZoneType": "fabric:ZoneType",
+    "annealing": "workloads.annealing.public:",
     "as_written": "distribution.written:as_written",
     "cut": "cutting.plan:cut",
     "entanglement": "entanglement:",
@@ -174,6 +177,7 @@ _HOME = {
     "read_pytket_dqc": "distribution.assignments:read_pytket_dqc",
     "run": "scheduling.drivers:run",
     "sweep": "sweeping.what_if:sweep",
+    "torch": "interfaces.torch_layer:",  # an extra, hence none of those that a star imports
 }
 
 if not TYPE_CHECKING:  # hidden from mypy, which would otherwise accept any name

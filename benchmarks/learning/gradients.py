@@ -7,7 +7,9 @@ parameters; the observable is the sum of Z_i and of X_i X_(i+1) / 2. "cpu ms" is
 least of a few runs. "ratio" is that beside our adjoint sweep of the whole circuit. "deviation" is the largest
 difference of an entry from that sweep; of shots, in standard errors. On two nodes, homes are chosen once, in the row
 "plan", and serve all gradients; without noise, what is differentiated is the circuit, and not its teleported gates.
-Estimators of others get all 2 P shifted bindings at once. pennylane-lightning runs where it is installed.
+Estimators of others get all 2 P shifted bindings at once. pennylane-lightning runs where it is installed: as people
+write it, a QNode; its sweep alone, of a tape that was made before; and behind our gradient, with engine="lightning".
+The last rows compare the two at larger widths.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from hyperfabric_q.workloads.learning.sources import Ideal
 WHOLE = ((8, 2), (8, 3), (10, 3), (12, 3))
 SHARED = ((8, 1), (8, 2), (12, 3))
 NOISY = (4, 2)
+WIDE = ((14, 3), (16, 2), (18, 2), (19, 1))
 REPEATS = 5
 SHOTS = 1024
 COLUMNS = ["qubits", "layers", "parameters", "where", "way", "cpu ms", "ratio", "deviation", "load"]
@@ -75,22 +78,33 @@ def by_estimator(estimator: Any, made: QuantumCircuit, seen: SparsePauliOp, row:
     return (values[: len(row)] - values[len(row) :]) / 2
 
 
-def by_lightning(qubits: int, layers: int, row: Any) -> Callable[[], Any]:
+def in_pennylane(qml: Any, qubits: int, layers: int, angles: Any) -> Any:
+    """Apply the circuit."""
+    for layer in range(layers):
+        for qubit in range(qubits):
+            qml.RY(angles[2 * (layer * qubits + qubit)], qubit)
+            qml.RZ(angles[2 * (layer * qubits + qubit) + 1], qubit)
+        for qubit in range(qubits - 1):
+            qml.CNOT([qubit, qubit + 1])
+    terms = [qml.Z(q) for q in range(qubits)] + [0.5 * qml.X(q) @ qml.X(q + 1) for q in range(qubits - 1)]
+    return qml.expval(qml.sum(*terms))
+
+
+def by_lightning(qubits: int, layers: int, row: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     import pennylane as qml  # noqa: PLC0415 - an extra, slow to import
 
-    seen = sum(qml.Z(q) for q in range(qubits)) + sum(0.5 * qml.X(q) @ qml.X(q + 1) for q in range(qubits - 1))
+    device = qml.device("lightning.qubit", wires=qubits)
 
-    @qml.qnode(qml.device("lightning.qubit", wires=qubits), diff_method="adjoint")
+    @qml.qnode(device, diff_method="adjoint")
     def value(angles: Any) -> Any:
-        for layer in range(layers):
-            for qubit in range(qubits):
-                qml.RY(angles[2 * (layer * qubits + qubit)], qubit)
-                qml.RZ(angles[2 * (layer * qubits + qubit) + 1], qubit)
-            for qubit in range(qubits - 1):
-                qml.CNOT([qubit, qubit + 1])
-        return qml.expval(seen)
+        return in_pennylane(qml, qubits, layers, angles)
 
-    return lambda: qml.grad(value)(qml.numpy.array(row, requires_grad=True))
+    yield "lightning adjoint, QNode", lambda: qml.grad(value)(qml.numpy.array(row, requires_grad=True))
+    with qml.queuing.AnnotatedQueue() as queue:
+        in_pennylane(qml, qubits, layers, row)
+    tape = qml.tape.QuantumScript.from_queue(queue)
+    tape.trainable_params = list(range(len(row)))
+    yield "lightning adjoint, tape made before", lambda: np.ravel(device.compute_derivatives([tape]))
 
 
 def whole(qubits: int, layers: int) -> Iterator[tuple[str, str, float, float]]:
@@ -110,8 +124,9 @@ def whole(qubits: int, layers: int) -> Iterator[tuple[str, str, float, float]]:
     cost, other = least(lambda: by_estimator(StatevectorEstimator(), made, seen, row), 2)
     yield "whole", "Qiskit StatevectorEstimator, one PUB", cost, float(np.abs(other - exact).max())
     if importlib.util.find_spec("pennylane_lightning") is not None:
-        cost, other = least(by_lightning(qubits, layers, row))
-        yield "whole", "lightning adjoint", cost, float(np.abs(other - exact).max())
+        for way, work in by_lightning(qubits, layers, row):
+            cost, other = least(work)
+            yield "whole", way, cost, float(np.abs(other - exact).max())
 
 
 def shared(qubits: int, layers: int) -> Iterator[tuple[str, str, float, float]]:
@@ -155,9 +170,21 @@ def noisy(qubits: int, layers: int) -> Iterator[tuple[str, str, float, float]]:
     yield "two nodes", "parameter shift, exact mean of noise (deviation: by noise)", cost, away
 
 
+def wide(qubits: int, layers: int) -> Iterator[tuple[str, str, float, float]]:
+    made, seen = circuit(qubits, layers), observable(qubits)
+    row = np.random.default_rng(qubits).uniform(-3, 3, made.num_parameters)
+    source = Ideal.of(made, seen)
+    cost, found = least(lambda: gradient(source, row, engine="own"))
+    yield "whole", "adjoint", cost, 0.0
+    if importlib.util.find_spec("pennylane_lightning") is not None:
+        cost, other = least(lambda: gradient(source, row, engine="lightning"))
+        yield "whole", "adjoint, engine lightning", cost, float(np.abs(other.gradient - found.gradient).max())
+
+
 def main() -> None:
     rows: list[list[Any]] = []
     cases = [*((whole, each) for each in WHOLE), *((shared, each) for each in SHARED), (noisy, NOISY)]
+    cases += [(wide, each) for each in WIDE]
     for work, (qubits, layers) in cases:
         first = 0.0
         for where, way, cost, away in work(qubits, layers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -136,13 +137,21 @@ class _Pub:
     @classmethod
     def of(cls, pub: EstimatorPub, seed: int) -> _Pub:
         values, observables = pub.parameter_values, pub.observables
-        count = int(np.prod(values.shape, dtype=np.int64))
-        bindings = np.asarray(values.as_array(pub.circuit.parameters), dtype=np.float64).reshape(count, -1)
+        count = math.prod(values.shape)
+        bindings = _rows(values, pub.circuit).reshape(count, -1)
         rows = np.arange(count).reshape(values.shape)
-        columns = np.arange(int(np.prod(observables.shape, dtype=np.int64))).reshape(observables.shape)
+        columns = np.arange(math.prod(observables.shape)).reshape(observables.shape)
         operators = [_key(observables[index]) for index in np.ndindex(observables.shape)]
         wide, high = np.broadcast_arrays(rows, columns)
         return cls(pub.circuit, bindings, operators, wide.copy(), high.copy(), tuple(pub.shape), seed)
+
+
+def _rows(values: Any, circuit: Any) -> Floats:
+    """Return the values in the order of the circuit's parameters; as they are where they have that order."""
+    own = list(values.data.items())
+    if len(own) == 1 and own[0][0] == tuple(each.name for each in circuit.parameters):
+        return np.asarray(own[0][1], dtype=np.float64)
+    return np.asarray(values.as_array(circuit.parameters), dtype=np.float64)
 
 
 def _key(observable: Any) -> tuple[tuple[str, float], ...]:

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperfabric_q.errors import InvalidValue, UnknownName
+from hyperfabric_q.errors import InvalidValue, SimulationRefused, UnknownName
 from hyperfabric_q.seeds import resolve, word
-from hyperfabric_q.workloads.learning import adjoint
+from hyperfabric_q.workloads.learning import adjoint, lightning
 from hyperfabric_q.workloads.learning.circuit_form import Form
 from hyperfabric_q.workloads.learning.parameter_shift import shifts_of
 from hyperfabric_q.workloads.learning.sources import Source, checked_shots
@@ -20,6 +20,7 @@ from hyperfabric_q.workloads.learning.turns import Floats
 
 Method: TypeAlias = Literal["adjoint", "parameter_shift", "spsa"]
 METHODS: Final[tuple[str, ...]] = get_args(Method)
+Engine: TypeAlias = Literal["own", "lightning"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,6 +71,7 @@ def gradient(
     shots: int | None = None,
     directions: int = 8,
     step: float = 0.1,
+    engine: Engine | Literal["auto"] = "auto",
     seed: int | None = None,
 ) -> Gradient:
     """Return mean values and their derivatives by the parameters of a circuit.
@@ -83,20 +85,24 @@ def gradient(
         shots: of each basis at each shifted angle; None = exact values.
         directions: of SPSA, at random; two circuits each.
         step: of SPSA, in each parameter.
+        engine: of the adjoint sweep: "own"; "lightning", that of pennylane-lightning; "auto" = our own, unless it
+            refuses the observables as too large and lightning is installed. ``Gradient.notes`` name lightning.
         seed: of everything that is drawn.
 
     Raises:
         InvalidValue: an option is out of range, or the method needs what the source has not.
         UnknownName: ``by`` names no parameter of the circuit.
+        MissingDependency: the engine that was asked for is not installed.
         SimulationRefused: too large for the source.
     """
     taken = checked_shots(shots)
     chosen = _method(source, method, taken)
+    _check_engine(engine, chosen)
     seed, form = resolve(seed), source.form
     bindings = form.angles.bindings(parameters)
     wanted = _columns(form, by)
     if chosen == "adjoint":
-        parts = _swept(source, bindings)
+        parts = _swept(source, bindings, engine)
     elif chosen == "parameter_shift":
         parts = _shifted(source, bindings, wanted, taken, seed)
     else:
@@ -130,8 +136,17 @@ class _Parts:
     notes: tuple[str, ...] = ()
 
 
-def _swept(source: Source, bindings: Floats) -> _Parts:
-    found = adjoint.derivatives(source.form, source.sums, bindings)
+def _swept(source: Source, bindings: Floats, engine: str) -> _Parts:
+    by_lightning = engine == "lightning"
+    if not by_lightning:
+        try:
+            found = adjoint.derivatives(source.form, source.sums, bindings)
+        except SimulationRefused:
+            by_lightning = engine == "auto" and lightning.installed()
+            if not by_lightning:
+                raise
+    if by_lightning:
+        found = lightning.derivatives(source.form, source.sums, bindings)
     return _Parts(
         values=found.values,
         value_errors=np.zeros_like(found.values),
@@ -139,6 +154,7 @@ def _swept(source: Source, bindings: Floats) -> _Parts:
         variances=np.zeros_like(found.jacobian),
         evaluations=len(bindings),
         shots=0,
+        notes=("adjoint sweep of pennylane-lightning",) if by_lightning else (),
     )
 
 
@@ -198,6 +214,18 @@ def _method(source: Source, method: str, shots: int | None) -> str:
         rule = "the adjoint sweep needs the noiseless state vector, and takes no shots"
         raise InvalidValue(field="method", value=method, rule=rule, remedy="Use 'parameter_shift'.")
     return method
+
+
+def _check_engine(engine: str, method: str) -> None:
+    if engine not in {"auto", *get_args(Engine)}:
+        raise InvalidValue(field="engine", value=engine, rule="it is 'auto', 'own' or 'lightning'")
+    if method != "adjoint" and engine != "auto":
+        raise InvalidValue(
+            field="engine",
+            value=engine,
+            rule=f"only the adjoint sweep has a choice of engines, and the method is {method!r}",
+            remedy="Leave it out.",
+        )
 
 
 def _columns(form: Form, by: Iterable[Any] | None) -> NDArray[np.int64]:
