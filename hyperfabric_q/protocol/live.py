@@ -13,6 +13,7 @@ from hyperfabric_q.fabric import Fabric, FabricZone, Link, NodeSignature
 from hyperfabric_q.fabric.registered import Registered
 from hyperfabric_q.protocol.collective_calls import CollectiveCalls
 from hyperfabric_q.protocol.entanglement_calls import EntanglementCalls, service_of
+from hyperfabric_q.protocol.step_calls import StepCalls
 from hyperfabric_q.registry import late
 from hyperfabric_q.scheduling.admission import Verdict
 from hyperfabric_q.scheduling.faults import Fault
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-class HyperFabricProtocol(CollectiveCalls, EntanglementCalls):
+class HyperFabricProtocol(CollectiveCalls, EntanglementCalls, StepCalls):
     """A live fabric.
 
     The fabric itself is a frozen value; each registration replaces it as a whole, so a rejected one leaves nothing
@@ -83,7 +84,8 @@ class HyperFabricProtocol(CollectiveCalls, EntanglementCalls):
             on_violation: "record" notes in the receipt that a latency constraint was not met, "raise" raises.
             profile: the transport whose headers and delays are counted: "fabric" (none), "rdma" or "tcp".
             policy: who goes first on a channel.
-            key_source: where keys for encryption come from; by default from the operating system.
+            key_source: where keys for encryption come from; by default from the operating system. A store of quantum
+                keys (``hyperfabric_q.workloads.qkd.store.KeyStore``) serves the sends that ask for one.
             keep_events: how many events of each kind ``timeline`` keeps; None = all, 0 = none but the digest.
             seed: the seed of every plan and run that is not given its own.
 
@@ -208,12 +210,14 @@ class HyperFabricProtocol(CollectiveCalls, EntanglementCalls):
             latency_constraint_ns: how long it may take until it is ready; earlier deadlines go first within a class.
             compression_enabled: compress it if it then arrives earlier; the name of a lossy codec ("bf16") permits
                 that codec as well.
-            encryption_enabled: seal it with AES-256-GCM; what has bytes is really encrypted.
+            encryption_enabled: seal it with AES-256-GCM; what has bytes is really encrypted. With
+                ``metadata={"quantum_secured": True}`` under a key of quantum key distribution, if the ends share one.
             requires_quantum_entanglement: teleport it. ``data`` is then a Qiskit ``Statevector``, ``DensityMatrix`` or
                 circuit that prepares a state, and ``data_type`` QUANTUM_STATE; each qubit takes a Bell pair and two
                 bits, and what arrives is a ``DensityMatrix``. What cannot be teleported travels classically, and the
                 receipt says why.
-            metadata: anything for the destination's handler.
+            metadata: anything for the destination's handler. "quantum_secured" also implies encryption;
+                "quantum_mode" is then "otp", "aes-256-gcm" or "auto", and "trusted_nodes" names who may relay a key.
 
         Raises:
             InvalidValue: an argument is out of range, or ``data`` has no defined bytes.
@@ -223,7 +227,7 @@ class HyperFabricProtocol(CollectiveCalls, EntanglementCalls):
             DeadlineImpossible: in strict mode or with ``on_violation="raise"``, the constraint is below what an idle
                 fabric needs.
             DeadlineMissed: with ``on_violation="raise"``, it arrived too late.
-            NotEnoughMemory, EntanglementUnavailable: in strict mode.
+            NotEnoughMemory, EntanglementUnavailable, QuantumKeyUnavailable: in strict mode.
             PairSpent: a quantum state is sent a second time.
             Undeliverable: a fault took it.
 

@@ -19,6 +19,10 @@ from hyperfabric_q.registry import on_first_use
 if TYPE_CHECKING:
     from hyperfabric_q.workloads.learning.ansatz import Ansatz, reuploading
     from hyperfabric_q.workloads.learning.gradients import Gradient, gradient
+    from hyperfabric_q.workloads.learning.hybrid.history import TrainingHistory
+    from hyperfabric_q.workloads.learning.hybrid.optimisers import Adam, Sgd
+    from hyperfabric_q.workloads.learning.hybrid.report import StepReport
+    from hyperfabric_q.workloads.learning.hybrid.training import HybridTraining, Trained
     from hyperfabric_q.workloads.learning.in_parts import InParts
     from hyperfabric_q.workloads.learning.kernels import QuantumKernel
     from hyperfabric_q.workloads.learning.models import VariationalClassifier, VariationalRegressor
@@ -26,12 +30,18 @@ if TYPE_CHECKING:
     from hyperfabric_q.workloads.learning.sources import Ideal
 
 __all__ = [
+    "Adam",
     "Ansatz",
     "Gradient",
+    "HybridTraining",
     "Ideal",
     "InParts",
     "OnFabric",
     "QuantumKernel",
+    "Sgd",
+    "StepReport",
+    "Trained",
+    "TrainingHistory",
     "VariationalClassifier",
     "VariationalRegressor",
     "gradient",
@@ -41,6 +51,10 @@ __all__ = [
 _NAMES_OF = {
     "ansatz": ("Ansatz", "reuploading"),
     "gradients": ("Gradient", "gradient"),
+    "hybrid.history": ("TrainingHistory",),
+    "hybrid.optimisers": ("Adam", "Sgd"),
+    "hybrid.report": ("StepReport",),
+    "hybrid.training": ("HybridTraining", "Trained"),
     "in_parts": ("InParts",),
     "kernels": ("QuantumKernel",),
     "models": ("VariationalClassifier", "VariationalRegressor"),
