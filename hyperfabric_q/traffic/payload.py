@@ -6,6 +6,7 @@
 | ``str`` | its UTF-8 text |
 | NumPy array of any strides, NumPy scalar | its elements, once each, in C order |
 | Qiskit circuit | its QPY file |
+| dimod binary quadratic model | its file, as ``to_file`` writes it |
 | ``VirtualTensor`` | elements × width; nothing is allocated |
 | number, bool, None, list, tuple, dict, dataclass, nested as you like | compact UTF-8 JSON, then the bytes set apart |
 | spikes of a node with a known number of neurons | packed address events (``address_events``) |
@@ -34,7 +35,8 @@ from hyperfabric_q.traffic.packet import DataType
 
 ACCEPTED: Final = (
     "bytes, bytearray, memoryview or another buffer; str; a NumPy array or scalar without Python objects; a Qiskit "
-    "QuantumCircuit; a VirtualTensor; or numbers, bools, None, lists, tuples, dicts and dataclasses made of these"
+    "QuantumCircuit; a dimod BinaryQuadraticModel; a VirtualTensor; or numbers, bools, None, lists, tuples, dicts and "
+    "dataclasses made of these"
 )
 
 _HASH_BYTES: Final = 32
@@ -251,6 +253,11 @@ def _describe_circuit(circuit: Any) -> Description:
     return ("circuit", f"of {circuit.num_qubits} qubits and {len(circuit.data)} instructions")
 
 
+def _describe_quadratic(model: Any) -> Description:
+    kind = model.vartype.name.lower()
+    return ("quadratic model", f"of {model.num_variables} {kind} variables and {model.num_interactions} couplings")
+
+
 def _describe_values(content: object) -> Description:
     return (type(content).__name__, "of values")
 
@@ -304,6 +311,16 @@ def _of_circuit(data: Any, data_type: DataType) -> Payload:
         ) from fault
     chunks: Chunks = [memoryview(file.getvalue())]
     return Payload(data, data_type, chunks[0].nbytes, _describe_circuit, chunks)
+
+
+def _of_quadratic(data: Any, data_type: DataType) -> Payload:
+    try:
+        with data.copy().to_file() as file:  # a view, such as ``model.spin``, cannot be written itself
+            chunks: Chunks = [memoryview(file.read())]
+    except Exception as fault:  # weights that are Python objects, labels that are no JSON
+        rule = f"the quadratic model cannot be written as a file of dimod: {fault}"
+        raise _refused(type(data).__name__, rule, "Give it weights of dtype float and labels of text.") from fault
+    return Payload(data, data_type, chunks[0].nbytes, _describe_quadratic, chunks)
 
 
 def _of_payload(data: Any, data_type: DataType) -> Payload:
@@ -366,6 +383,13 @@ _READERS: Final[dict[type, Callable[[Any, DataType], Payload]]] = {
 }
 
 
+# By name of package and class, for neither package is loaded here.
+_READERS_BY_NAME: Final[dict[tuple[str, str], Callable[[Any, DataType], Payload]]] = {
+    ("qiskit", "QuantumCircuit"): _of_circuit,
+    ("dimod", "BinaryQuadraticModel"): _of_quadratic,
+}
+
+
 def _reader_by_kind(data: object) -> Callable[[Any, DataType], Payload]:
     """Return the reader of a type met for the first time: subclasses, circuits, buffers, dataclasses."""
     if isinstance(data, np.ma.MaskedArray):
@@ -380,11 +404,9 @@ def _reader_by_kind(data: object) -> Callable[[Any, DataType], Payload]:
         return _of_values
     if dataclasses.is_dataclass(data) and not isinstance(data, type):
         return _of_values
-    if any(
-        each.__module__.partition(".")[0] == "qiskit" and each.__name__ == "QuantumCircuit"
-        for each in type(data).__mro__
-    ):
-        return _of_circuit
+    for each in type(data).__mro__:
+        if (named := _READERS_BY_NAME.get((each.__module__.partition(".")[0], each.__name__))) is not None:
+            return named
     try:
         memoryview(data).release()  # type: ignore[arg-type]
     except (TypeError, BufferError, ValueError):
