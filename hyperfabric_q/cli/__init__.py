@@ -1,4 +1,4 @@
-"""The command line: ``hyperfabric-q plan``, ``run``, ``cut``, ``entangle``, ``qec``, ``bench`` and ``doctor``.
+"""The command line: ``hyperfabric-q plan``, ``run``, ``cut``, ``entangle``, ``qec``, ``train`` and the other verbs.
 
 Results go to stdout and everything else to stderr, so that a pipe holds nothing but the result.
 Exit codes: 0 done, 1 a failed check or a crash, 2 wrong input, 3 no solution or too large to simulate,
@@ -440,14 +440,20 @@ def _with_line(fault: HyperFabricError, file: Path | None) -> HyperFabricError:
 
 # --------------------------------------------------------------------------------------------------- groups of verbs
 
-from hyperfabric_q.cli.bench import app as _bench  # noqa: E402 - needs everything above
+from hyperfabric_q.cli.anneal import anneal_command  # noqa: E402 - needs everything above
+from hyperfabric_q.cli.bench import app as _bench  # noqa: E402
 from hyperfabric_q.cli.cut import cut_command  # noqa: E402
 from hyperfabric_q.cli.entangle import app as _entangle  # noqa: E402
 from hyperfabric_q.cli.qec import app as _qec  # noqa: E402
+from hyperfabric_q.cli.qkd import app as _qkd  # noqa: E402
 from hyperfabric_q.cli.run import run_command  # noqa: E402
+from hyperfabric_q.cli.train import train_command  # noqa: E402
 
 app.command("run")(run_command)
 app.command("cut")(cut_command)
+app.command("train")(train_command)
+app.command("anneal")(anneal_command)
 app.add_typer(_entangle)
 app.add_typer(_bench)
 app.add_typer(_qec)
+app.add_typer(_qkd)
