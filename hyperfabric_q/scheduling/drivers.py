@@ -22,7 +22,7 @@ import math
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple, overload
 from weakref import WeakKeyDictionary
 
 from hyperfabric_q.errors import BusyFabric, InvalidValue, VirtualDeadlock
@@ -262,6 +262,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if times:
             self._move(min(times), event)
         self.turns = 0
+
+
+@overload
+def run(main: Coroutine[Any, Any, T], *, until_ms: None = None) -> T: ...
+
+
+@overload
+def run(main: Coroutine[Any, Any, T], *, until_ms: float | None) -> T | None: ...
 
 
 def run(main: Coroutine[Any, Any, T], *, until_ms: float | None = None) -> T | None:

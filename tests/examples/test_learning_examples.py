@@ -61,3 +61,13 @@ def test_training_over_two_nodes_and_undistributed_is_the_same_step_by_step(tmp_
     assert told.count("Bell pairs") >= 3
     first, *_, last = (float(value) for value in re.findall(r"^sum of Z (\S+)", told, re.MULTILINE))
     assert last < first
+
+
+@pytest.mark.slow
+def test_digits_are_learnt_by_the_pipeline_as_well_as_by_a_network_of_equal_size(tmp_path):
+    told = told_by("learn_digits.py", tmp_path, "--splits", "1")
+    first, last = map(float, re.search(r"loss (\S+) -> (\S+) in", told).groups())
+    assert last < 0.2 * first
+    pipeline, _, network = accuracies(told)
+    assert pipeline >= 0.92
+    assert pipeline >= network - 0.03

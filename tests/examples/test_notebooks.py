@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
-LONG = {"qec"}
+LONG = {"learning", "qec"}
 """Notebooks that take many seconds."""
 
 

@@ -65,6 +65,8 @@ class NoiseModel:
             if each.name != "name" and chance is not None and not 0 <= chance <= 0.75:
                 rule = "a chance of error lies in [0, 0.75]; 0.75 leaves nothing of a qubit"
                 raise InvalidValue(field=each.name, value=chance, rule=rule)
+            if each.name != "name" and chance is not None:
+                object.__setattr__(self, each.name, float(chance))  # stim writes no NumPy numbers
 
 
 Model: TypeAlias = Callable[[float], NoiseModel]
