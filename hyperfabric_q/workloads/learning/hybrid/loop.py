@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hyperfabric_q.errors import EndedEarly, InvalidValue
 from hyperfabric_q.execution.progress import Progress, reporting
 from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.fabric.accelerators import FLOPS, PEAK_FLOPS_PER_S
 from hyperfabric_q.seeds import stream, word
 from hyperfabric_q.traffic.packet import DataType
 from hyperfabric_q.workloads.learning.hybrid import checkpoint as on_disk
@@ -25,7 +26,7 @@ from hyperfabric_q.workloads.learning.hybrid.history import Stopped, TrainingHis
 from hyperfabric_q.workloads.learning.hybrid.model import Encoded, Layout
 from hyperfabric_q.workloads.learning.hybrid.optimisers import Optimiser
 from hyperfabric_q.workloads.learning.hybrid.report import StepReport
-from hyperfabric_q.workloads.learning.hybrid.step import FLOPS, AsyncStep, StepContext, Steps
+from hyperfabric_q.workloads.learning.hybrid.step import AsyncStep, StepContext, Steps
 from hyperfabric_q.workloads.learning.network import Network
 from hyperfabric_q.workloads.learning.turns import Floats
 
@@ -252,7 +253,8 @@ class _Pass:
             await self.step.send_all(messages, data_type=DataType.ACTIVATION)
 
     def _charge(self, node: str, flops: float, *, quiet: bool = False) -> None:
-        if FLOPS in self.fabric.node(node).metadata:
+        signature = self.fabric.node(node)
+        if FLOPS in signature.metadata or signature.hardware_type in PEAK_FLOPS_PER_S:
             self.step.compute(node, flops=flops)
         elif not quiet:
             self.notes[f"work of {node!r} took no time: its metadata does not state {FLOPS!r}"] = None

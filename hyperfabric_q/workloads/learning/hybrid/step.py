@@ -17,6 +17,7 @@ from typing import Any, Final
 from hyperfabric_q.distribution.background import Background
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.fabric import Fabric
+from hyperfabric_q.fabric.accelerators import FLOPS, PEAK_FLOPS_PER_S
 from hyperfabric_q.fabric.fields import is_number
 from hyperfabric_q.scheduling.drivers import Clock
 from hyperfabric_q.traffic.collectives.result import CollectiveResult
@@ -32,9 +33,6 @@ from hyperfabric_q.workloads.learning.hybrid.driver import Driver, refuse_runnin
 from hyperfabric_q.workloads.learning.hybrid.gradients_in import Op, brought
 from hyperfabric_q.workloads.learning.hybrid.report import StepReport
 from hyperfabric_q.workloads.learning.hybrid.track import Track
-
-FLOPS: Final = "flops_per_s"
-"""Key of a node's ``metadata`` that says how many floating-point operations it does per second."""
 
 EXACT: Final = "circuits without shots took no quantum time: state shots= to charge what hardware would need"
 
@@ -177,6 +175,8 @@ class _Core:
             lasts = duration_ps(ns)
         else:
             rate: object = signature.metadata.get(FLOPS) if flops_per_s is None else flops_per_s
+            if rate is None and (rate := PEAK_FLOPS_PER_S.get(signature.hardware_type)) is not None:
+                self.notes[f"{node!r} is taken to work at its maker's peak rate, {rate:.3g} operations a second"] = None
             if not is_number(rate) or not 0 < rate < float("inf"):
                 rule = f"{node!r} does not state how many operations it does per second"
                 remedy = f"Give flops_per_s=, or the node metadata={{{FLOPS!r}: 1e13}}."
@@ -298,7 +298,8 @@ class _Account:
             node: id.
             ns: how long it takes.
             flops: or how many floating-point operations it is.
-            flops_per_s: that the node does; by default what its ``metadata["flops_per_s"]`` says.
+            flops_per_s: that the node does; by default what its ``metadata["flops_per_s"]`` says, or failing that
+                the peak rate of its hardware type, see ``hyperfabric_q.fabric.accelerators``.
 
         Raises:
             UnknownName: there is no such node.

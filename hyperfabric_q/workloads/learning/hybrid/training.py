@@ -59,7 +59,7 @@ class HybridTraining:
 
     Args:
         fabric: nodes and links. A node's ``metadata["flops_per_s"]`` says how fast its classical work is; without it
-            that work takes no time, and the history says so.
+            its hardware type does, at its peak; where neither says, that work takes no time, and the history says so.
         gpu: node id of the classical layers; None = the first node that is no QPU node.
         loader: node id that samples come from; None = they are at the GPU node.
         parallel: "data" = each QPU node has the whole circuit and a share of the batch; "model" = one circuit over all
