@@ -57,6 +57,10 @@ bench: $(STAMP)  ## the numbers in the documentation
 	$(BIN)/python benchmarks/qkd/distillation.py
 	$(BIN)/python benchmarks/qkd/finite_key.py
 	$(BIN)/python examples/qkd_and_gates.py --gates 3000 --csv benchmarks/qkd/contention.csv --png benchmarks/qkd/contention.png
+	$(BIN)/python benchmarks/annealing/gaps.py
+	$(BIN)/python benchmarks/learning/accuracies.py
+	$(BIN)/python benchmarks/claims/claims.py
+	$(BIN)/python examples/one_fabric.py --csv benchmarks/claims/one_fabric.csv --png benchmarks/claims/one_fabric.png
 
 docs: $(STAMP)  ## the documentation as HTML, examples executed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

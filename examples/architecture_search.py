@@ -1,66 +1,44 @@
 """A neural architecture chosen by an annealer on a fabric, and by trying all of them.
 
-A third of 108 small networks are trained briefly on part of the digits, a model of their accuracies becomes a QUBO
-with one-hot penalties, and the annealer's answer is decoded. Then every one of the 108 is trained for longer, to see
-how good the choice is.
+A third of 108 small networks are trained briefly, a model of their accuracies becomes a QUBO with one-hot penalties,
+and the annealer's answer is decoded. Then every one of the 108 is trained for longer, to see how good the choice is.
+``hyperfabric-q scenario architecture_search`` searches 25,920 of them, which nobody would train.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-import warnings
-
-import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier
+import json
 
 import hyperfabric_q as hq
+from hyperfabric_q.scenarios import (
+    Figure,
+    Outcome,
+    Verdict,
+    convert_to_qubo,
+    decode_quantum_solution,
+    serialize_qubo,
+    world,
+)
+from hyperfabric_q.scenarios.architecture_search.networks import Bench
+from hyperfabric_q.scenarios.architecture_search.pieces import ChosenArchitecture
+from hyperfabric_q.workloads.annealing import public as annealing
 
-SEED = 7
-WHOLE = {
-    "layers": (1, 2, 3),
-    "width": (8, 16, 32, 64),
-    "activation": ("relu", "tanh", "logistic"),
-    "rate": (0.001, 0.004, 0.016),
+SPACES: dict[str, dict[str, tuple[int | float | str, ...]]] = {
+    "full": {
+        "layers": (1, 2, 3),
+        "width": (4, 8, 16, 32),
+        "activation": ("relu", "sine", "logistic"),
+        "rate": (0.1, 0.3, 1.0),
+    },
+    "small": {"layers": (1, 2), "width": (8, 32), "activation": ("relu", "sine"), "rate": (0.1, 1.0)},
 }
-SMALL = {"layers": (1, 2), "width": (8, 32), "activation": ("relu", "logistic"), "rate": (0.001, 0.01)}
+EPOCHS = {"full": (8, 40), "small": (4, 10)}
 
 
-class Bench:
-    """Trains networks on the digits; the same seed gives the same accuracies."""
-
-    def __init__(self, images: int) -> None:
-        """Split ``images`` images into half for training, a quarter for choosing, a quarter for the last word."""
-        points, labels = load_digits(return_X_y=True)
-        points, labels = points[:images] / 16.0, labels[:images]
-        self.train, rest, self.train_labels, rest_labels = train_test_split(
-            points, labels, test_size=0.5, random_state=SEED, stratify=labels
-        )
-        self.choose, self.test, self.choose_labels, self.test_labels = train_test_split(
-            rest, rest_labels, test_size=0.5, random_state=SEED, stratify=rest_labels
-        )
-
-    def accuracy(self, architecture: hq.annealing.Architecture, epochs: int) -> tuple[float, float]:
-        """Return the accuracy on the images for choosing, and on those for the last word."""
-        network = MLPClassifier(
-            hidden_layer_sizes=(architecture["width"],) * architecture["layers"],
-            activation=architecture["activation"],
-            learning_rate_init=architecture["rate"],
-            batch_size=64,
-            max_iter=epochs,
-            random_state=SEED,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is the point
-            network.fit(self.train, self.train_labels)
-        return network.score(self.choose, self.choose_labels), network.score(self.test, self.test_labels)
-
-
-def fabric() -> hq.Fabric:
-    """Return a controller and an annealer with the couplings of an Advantage."""
+async def choose(space: annealing.SearchSpace, epochs: int, seed: int) -> tuple[ChosenArchitecture, float]:
+    """Return the architecture that an annealer chose, and the milliseconds it took on the fabric's clock."""
+    protocol = hq.HyperFabricProtocol()
     annealer = hq.NodeSignature(
         "annealer",
         hq.HardwareType.QUANTUM_ANNEALER,
@@ -68,71 +46,66 @@ def fabric() -> hq.Fabric:
         latency_ns=100,
         metadata={"annealing_type": "quantum", "qubits": 5640, "topology": "pegasus"},
     )
-    controller = hq.NodeSignature("nas-controller", hq.HardwareType.CPU_SERVER, bandwidth_gbps=25, latency_ns=100)
-    return hq.Fabric(nodes=[controller, annealer])
+    protocol.register_node(annealer)
+    protocol.register_node(hq.NodeSignature("nas-controller", hq.HardwareType.CPU_SERVER, 25, 100))
+    protocol.attach_handler("annealer", annealing.service(annealer, seed=seed))
 
-
-async def anneal(model: hq.annealing.Surrogate) -> hq.annealing.Answer:
-    """Send the search to the annealer, and return its answer."""
-    protocol = hq.HyperFabricProtocol(fabric())
-    protocol.attach_handler("annealer", hq.annealing.service(protocol.fabric.node("annealer"), seed=SEED))
+    # Networks are trained here, and what was measured becomes a problem of one variable per option.
+    qubo = convert_to_qubo(space, measured=space.size // 3, epochs=epochs)
     result = await protocol.send_data(
-        source="nas-controller",
-        destination="annealer",
-        data=model.model,
-        metadata={"one_hot": model.space.groups, "reads": 200},
+        source="nas-controller", destination="annealer", data=serialize_qubo(qubo), metadata={"reads": 200}
     )
-    print(
-        f"Sent {result.receipt.wire_bytes:,} bytes; answered after {protocol.now_ns / 1e6:.3f} ms on the virtual clock."
+    return decode_quantum_solution(result), protocol.now_ns / 1e6
+
+
+def compared(size: str, seed: int) -> Outcome:
+    """Choose, then train all architectures for longer, and return how they compare."""
+    space, (brief, long) = annealing.SearchSpace(SPACES[size]), EPOCHS[size]
+    chosen, milliseconds = hq.run(choose(space, brief, seed))
+    bench = Bench(seed)
+    trained = [(bench.score(each, long), each) for each in space]
+    best, winner = max(trained, key=lambda row: row[0].choosing)
+    mine = next((score for score, each in trained if each == chosen.architecture), None)
+    last = 0.0 if mine is None else mine.last_word
+    short = 0.0 if mine is None else best.choosing - mine.choosing
+    better = sum(score.choosing > (mine.choosing if mine else 0.0) for score, _ in trained)
+    answer = chosen.answer
+    return Outcome(
+        scenario="architecture_search",
+        size=size,
+        seed=seed,
+        figures=(
+            Figure(name="architectures", value=space.size, origin="computed"),
+            Figure(name="trained for the model", value=space.size // 3, origin="stated"),
+            Figure(name="annealer and the way there", value=milliseconds, unit="ms"),
+            Figure(name="accuracy of the chosen one", value=last, origin="computed"),
+            Figure(name="best by exhaustive search", value=best.last_word, origin="computed"),
+            Figure(name="architectures that are better", value=better, origin="computed"),
+        ),
+        verdicts=(
+            Verdict(asked="the model's best architecture, for certain", holds=answer.optimal, because=f"{answer}."),
+            Verdict(
+                asked="the best of all without training all",
+                holds=better == 0,
+                because=f"{better} of {space.size} are better, by {short:.3f} at most.",
+                remedy="Train more before the model is made." if better else "",
+            ),
+        ),
+        notes=(f"Chosen: {chosen}.", f"Best: {winner}.", *answer.notes),
     )
-    return result.response
 
 
 def main() -> None:
-    """Measure some, model, anneal, decode; then train all and compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="16 architectures, few images, few epochs")
-    quick = parser.parse_args().quick
-    space = hq.annealing.SearchSpace(SMALL if quick else WHOLE)
-    bench = Bench(400 if quick else 1_200)
-    brief, long = (4, 10) if quick else (6, 30)
-
-    began = time.perf_counter()
-    measured = space.drawn(space.size // (2 if quick else 3), np.random.default_rng(SEED))
-    scores = [bench.accuracy(each, brief)[0] for each in measured]
-    spent = time.perf_counter() - began
-    # Effects add up in odds rather than in accuracies, which end at 1.
-    odds = [np.log((score + 0.005) / (1.005 - score)) for score in scores]
-    model = hq.annealing.fitted(space, measured, odds)
-    print(f"{space.size} architectures; {len(measured)} trained for {brief} epochs. A model of their log odds errs by")
-    print(f"{model.error:.2f} on one that it has not seen; they scatter by {np.std(odds):.2f}.")
-
-    answer = hq.run(anneal(model))
-    found = hq.annealing.decoded(space, answer)
-    print(answer)
-    print(f"One-hot penalty {answer.penalty:.3f}; {answer.feasible_share:.0%} of the reads are architectures.")
-    print(f"Embedding: {answer.embedding.verdict}. " + ". ".join(answer.notes) + ".")
-    if found.architecture is None:
-        print(f"The best sample leaves undecided: {', '.join(found.undecided)}.")
-        return
-    print(f"Chosen: {found.architecture}, expected accuracy {1 / (1 + np.exp(-model.score(found.architecture))):.3f}\n")
-
-    began = time.perf_counter()
-    trained = [(bench.accuracy(each, long), each) for each in space]
-    every = time.perf_counter() - began
-    ranked = sorted(trained, key=lambda row: -row[0][0])
-    mine = next(row for row in trained if row[1] == found.architecture)
-    best = ranked[0]
-    rank = 1 + sum(row[0][0] > mine[0][0] for row in trained)
-    half = np.median([row[0][1] for row in trained])
-    lucky = max(range(len(measured)), key=scores.__getitem__)
-    drawn = next(row for row in trained if row[1] == measured[lucky])
-    print(f"All trained for {long} epochs:             choosing  last word")
-    print(f"  chosen by annealing                {mine[0][0]:9.3f} {mine[0][1]:10.3f}   rank {rank} of {space.size}")
-    print(f"  best of the measured, no model     {drawn[0][0]:9.3f} {drawn[0][1]:10.3f}   {drawn[1]}")
-    print(f"  best by exhaustive search          {best[0][0]:9.3f} {best[0][1]:10.3f}   {best[1]}")
-    print(f"  median architecture                            {half:7.3f}")
-    print(f"Regret on the last word: {best[0][1] - mine[0][1]:+.3f}. {every / spent:.1f} times the training was saved.")
+    """Read what is asked for, compare, tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SPACES, default="full", help="108 architectures, or 16")
+    parser.add_argument("--quick", action="store_const", const="small", dest="size", help="the same as --size small")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    with world(seed=given.seed):
+        outcome = compared(given.size, given.seed)
+    print(json.dumps(outcome.to_dict()) if given.json else outcome)
 
 
 if __name__ == "__main__":

@@ -447,6 +447,7 @@ from hyperfabric_q.cli.entangle import app as _entangle  # noqa: E402
 from hyperfabric_q.cli.qec import app as _qec  # noqa: E402
 from hyperfabric_q.cli.qkd import app as _qkd  # noqa: E402
 from hyperfabric_q.cli.run import run_command  # noqa: E402
+from hyperfabric_q.cli.scenario import scenario_command  # noqa: E402
 from hyperfabric_q.cli.train import train_command  # noqa: E402
 
 app.command("run")(run_command)
@@ -457,3 +458,4 @@ app.add_typer(_entangle)
 app.add_typer(_bench)
 app.add_typer(_qec)
 app.add_typer(_qkd)
+app.command("scenario")(scenario_command)

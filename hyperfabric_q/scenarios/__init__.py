@@ -31,46 +31,51 @@ from hyperfabric_q.registry import on_first_use
 from hyperfabric_q.scenarios.virtual_time import time
 
 if TYPE_CHECKING:
-    from hyperfabric_q.scenarios.architecture_search import (
+    from hyperfabric_q.scenarios.architecture_search.pieces import (
         convert_to_qubo,
         decode_quantum_solution,
         define_neural_architecture_space,
         serialize_qubo,
     )
     from hyperfabric_q.scenarios.catalogue import SCENARIOS, play
-    from hyperfabric_q.scenarios.circuit_optimization import (
+    from hyperfabric_q.scenarios.circuit_optimization.pieces import (
         create_large_quantum_circuit,
         merge_quantum_results,
         partition_circuit,
         quantum_coherence_time_constraint,
         serialize_quantum_circuit,
     )
-    from hyperfabric_q.scenarios.climate import (
+    from hyperfabric_q.scenarios.climate.pieces import (
         collect_global_atmospheric_data,
         extract_quantum_features,
         merge_climate_predictions,
     )
     from hyperfabric_q.scenarios.context import World, world
-    from hyperfabric_q.scenarios.error_correction import (
+    from hyperfabric_q.scenarios.error_correction.pieces import (
         calculate_error_corrections,
         measure_syndrome_data,
         serialize_corrections,
     )
-    from hyperfabric_q.scenarios.llm_training import create_gradient_tensor
-    from hyperfabric_q.scenarios.multimodal import capture_audio_chunk, capture_video_frame, combine_modalities
+    from hyperfabric_q.scenarios.llm_training.pieces import create_gradient_tensor
+    from hyperfabric_q.scenarios.multimodal.pieces import capture_audio_chunk, capture_video_frame, combine_modalities
     from hyperfabric_q.scenarios.outcome import Figure, Outcome, Verdict
-    from hyperfabric_q.scenarios.quantum_ml import extract_features, load_quantum_ml_dataset, update_model_parameters
-    from hyperfabric_q.scenarios.realtime_inference import load_transformer_weights
-    from hyperfabric_q.scenarios.secure_sharing import (
+    from hyperfabric_q.scenarios.quantum_ml.pieces import (
+        extract_features,
+        load_quantum_ml_dataset,
+        update_model_parameters,
+    )
+    from hyperfabric_q.scenarios.realtime_inference.pieces import load_transformer_weights
+    from hyperfabric_q.scenarios.secure_sharing.pieces import (
         generate_quantum_key_states,
         load_proprietary_ai_model,
         quantum_encrypt,
     )
-    from hyperfabric_q.scenarios.vehicle_swarm import (
+    from hyperfabric_q.scenarios.vehicle_swarm.pieces import (
         calculate_swarm_coordination,
         collect_sensor_data,
         find_nearest_edge_server,
         generate_random_location,
+        lay_out_city,
         serialize_command,
     )
 
@@ -110,6 +115,7 @@ __all__ = [
     "find_nearest_edge_server",
     "generate_quantum_key_states",
     "generate_random_location",
+    "lay_out_city",
     "load_proprietary_ai_model",
     "load_quantum_ml_dataset",
     "load_transformer_weights",
@@ -131,34 +137,35 @@ __all__ = [
 ]
 
 _NAMES_OF = {
-    "architecture_search": (
+    "architecture_search.pieces": (
         "convert_to_qubo",
         "decode_quantum_solution",
         "define_neural_architecture_space",
         "serialize_qubo",
     ),
     "catalogue": ("SCENARIOS", "play"),
-    "circuit_optimization": (
+    "circuit_optimization.pieces": (
         "create_large_quantum_circuit",
         "merge_quantum_results",
         "partition_circuit",
         "quantum_coherence_time_constraint",
         "serialize_quantum_circuit",
     ),
-    "climate": ("collect_global_atmospheric_data", "extract_quantum_features", "merge_climate_predictions"),
+    "climate.pieces": ("collect_global_atmospheric_data", "extract_quantum_features", "merge_climate_predictions"),
     "context": ("World", "world"),
-    "error_correction": ("calculate_error_corrections", "measure_syndrome_data", "serialize_corrections"),
-    "llm_training": ("create_gradient_tensor",),
-    "multimodal": ("capture_audio_chunk", "capture_video_frame", "combine_modalities"),
+    "error_correction.pieces": ("calculate_error_corrections", "measure_syndrome_data", "serialize_corrections"),
+    "llm_training.pieces": ("create_gradient_tensor",),
+    "multimodal.pieces": ("capture_audio_chunk", "capture_video_frame", "combine_modalities"),
     "outcome": ("Figure", "Outcome", "Verdict"),
-    "quantum_ml": ("extract_features", "load_quantum_ml_dataset", "update_model_parameters"),
-    "realtime_inference": ("load_transformer_weights",),
-    "secure_sharing": ("generate_quantum_key_states", "load_proprietary_ai_model", "quantum_encrypt"),
-    "vehicle_swarm": (
+    "quantum_ml.pieces": ("extract_features", "load_quantum_ml_dataset", "update_model_parameters"),
+    "realtime_inference.pieces": ("load_transformer_weights",),
+    "secure_sharing.pieces": ("generate_quantum_key_states", "load_proprietary_ai_model", "quantum_encrypt"),
+    "vehicle_swarm.pieces": (
         "calculate_swarm_coordination",
         "collect_sensor_data",
         "find_nearest_edge_server",
         "generate_random_location",
+        "lay_out_city",
         "serialize_command",
     ),
 }

@@ -24,14 +24,14 @@ SCENARIOS: Final = {
     "climate": "four centres around the world, one forecast",
     "vehicle_swarm": "a thousand vehicles, a hundred edge servers, ten milliseconds",
 }
-"""Name of each scenario, and what it is about; the module of that name plays it."""
+"""Name of each scenario, and what it is about; the room of that name plays it."""
 
 
 class _Playable(Protocol):
     def play(self, *, size: Size) -> Outcome: ...
 
 
-def play(name: str, *, size: Size = "full", seed: int = 0) -> Outcome:
+def play(name: str, *, size: str = "full", seed: int = 0) -> Outcome:
     """Return what a scenario finds; it runs on a clock and in a world of its own.
 
     Args:
@@ -45,7 +45,7 @@ def play(name: str, *, size: Size = "full", seed: int = 0) -> Outcome:
     if name not in SCENARIOS:
         raise UnknownName(kind="scenario", name=name, known=tuple(SCENARIOS))
     if size not in SIZES:
-        raise UnknownName(kind="size", name=str(size), known=SIZES)
-    module = cast("_Playable", importlib.import_module(f"{__package__}.{name}"))
+        raise UnknownName(kind="size", name=size, known=SIZES)
+    module = cast("_Playable", importlib.import_module(f"{__package__}.{name}.pieces"))
     with world(seed=seed):
-        return module.play(size=size)
+        return module.play(size=cast("Size", size))

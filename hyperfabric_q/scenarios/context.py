@@ -10,11 +10,13 @@ nothing is left behind when it ends. Scripts that want another seed, or two worl
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -51,16 +53,32 @@ class World:
         self._states[name] = value
 
 
-_WORLD: ContextVar[World] = ContextVar("hyperfabric_q scenario world")
+class _Held(NamedTuple):
+    """A world, and the event loop that it was made on, if nobody asked for it."""
+
+    world: World
+    asked_for: bool
+    loop: ReferenceType[asyncio.AbstractEventLoop] | None
+
+
+_HELD: ContextVar[_Held] = ContextVar("hyperfabric_q scenario world")
 
 
 def current_world() -> World:
     """Return the world of this context; the first who asks makes it."""
-    found = _WORLD.get(None)
-    if found is None:
-        found = World()
-        _WORLD.set(found)
+    held, loop = _HELD.get(None), _running_loop()
+    if held is not None and (held.asked_for or (held.loop and held.loop()) is loop):
+        return held.world
+    found = World()
+    _HELD.set(_Held(found, asked_for=False, loop=None if loop is None else ref(loop)))
     return found
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 @contextmanager
@@ -73,8 +91,8 @@ def world(*, seed: int = SEED) -> Iterator[World]:
     Raises:
         InvalidValue: ``seed`` is no whole number in range.
     """
-    token = _WORLD.set(World(seeds.resolve(seed)))
+    token = _HELD.set(_Held(World(seeds.resolve(seed)), asked_for=True, loop=None))
     try:
         yield current_world()
     finally:
-        _WORLD.reset(token)
+        _HELD.reset(token)

@@ -40,6 +40,8 @@ class Figure:
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
             raise InvalidValue(field=self.name, value=self.value, rule="a figure is a finite number")
+        object.__setattr__(self, "value", float(self.value))  # JSON knows no NumPy numbers
+        object.__setattr__(self, "stderr", None if self.stderr is None else float(self.stderr))
 
     def __str__(self) -> str:
         number = f"{self.value:,.6g}" if self.stderr is None else with_bar(self.value, self.stderr)
@@ -61,6 +63,9 @@ class Verdict:
     holds: bool
     because: str
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "holds", bool(self.holds))
 
     def __str__(self) -> str:
         told = f"{'yes' if self.holds else 'no'}: {self.asked}. {self.because}"

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"main_job": ("--shots", "100"), "cut_qaoa_ring": ("--shots", "20000")}
 
@@ -36,6 +38,7 @@ def test_the_main_job_adds_and_plans_the_larger_circuit(tmp_path):
     assert "16 qubits, 120 two-qubit gates on 4 QPU nodes" in told
 
 
+@pytest.mark.slow
 def test_your_own_circuit_gives_the_same_plan_in_every_form(tmp_path):
     told = output_of(ROOT / "examples" / "bring_your_own_circuit.py", tmp_path)
     plans = [line.split(maxsplit=1) for line in told.splitlines() if "<Plan" in line]
@@ -51,6 +54,7 @@ def test_the_live_protocol_grows(tmp_path):
     assert int(outcome, 2) == 42  # the most frequent outcome, in spite of the noise
 
 
+@pytest.mark.slow
 def test_every_refusal_is_refused(tmp_path):
     told = output_of(ROOT / "examples" / "limits_and_refusals.py", tmp_path)
     assert "accepted" not in told
@@ -99,6 +103,7 @@ def test_a_cut_ring_is_worth_what_theory_says(tmp_path):
     assert re.search(r"\(10,000 shots of \d+ circuits, gamma", told)
 
 
+@pytest.mark.slow
 def test_the_codes_run_on_one_device_over_pairs_and_on_aer(tmp_path):
     told = output_of(ROOT / "examples" / "qec_codes.py", tmp_path)
     assert re.search(r"d = 3 on one device: \S+ per round", told)
@@ -112,6 +117,7 @@ def test_every_example_has_a_test_in_this_folder():
     assert not missing
 
 
+@pytest.mark.slow
 def test_backends_with_couplings_are_routed_and_proved(tmp_path):
     told = output_of(ROOT / "examples" / "coupled_backends.py", tmp_path)
     assert told.count("proved") == 2

@@ -10,6 +10,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "front_doors.py"
 
 
+@pytest.mark.slow
 def test_the_five_doors_agree(tmp_path):
     done = subprocess.run(
         (sys.executable, "-W", "error", "-B", SCRIPT, "--shots", "300"),

@@ -41,6 +41,7 @@ def test_tumours_are_told_apart_as_well_as_by_a_network_of_equal_size(tmp_path):
     assert circuit >= network - 0.03  # one split; the means of ten are in docs/learning.md
 
 
+@pytest.mark.slow
 def test_iris_is_learnt_in_a_loop_of_ones_own_whose_steps_are_accounted_for(tmp_path):
     told = told_by("learn_iris.py", tmp_path, "--splits", "1")
     first, last = map(float, re.search(r"loss (\S+) -> (\S+),", told).groups())

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "mixed.py"
 
 
+@pytest.mark.slow
 def test_a_poor_link_is_cut_and_more_shots_are_spent_on_bias(tmp_path):
     done = subprocess.run(
         (sys.executable, "-W", "error", "-B", SCRIPT),

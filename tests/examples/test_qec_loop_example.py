@@ -24,6 +24,7 @@ def figures(folder, *options):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_no_frame_of_ten_blocks_misses_its_deadline_under_the_fabrics_policy(tmp_path):
     ours, control = figures(tmp_path), figures(tmp_path, "--fifo")
     for found in (ours, control):

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "what_if.py"
 
 
+@pytest.mark.slow
 def test_better_pairs_and_faster_ones_both_help_and_the_cause_changes(tmp_path):
     done = subprocess.run(
         (sys.executable, "-W", "error", "-B", SCRIPT, "--shots", "200"),

@@ -366,7 +366,8 @@ def test_an_interruption_returns_what_there_is(expected):
 def test_a_script_without_a_main_guard_shares_the_cores_and_ends_at_ctrl_c(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys; sys.path.insert(0, sys.argv[1]); import trial_tasks\n"
+        "import signal, sys; sys.path.insert(0, sys.argv[1]); import trial_tasks\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which what runs in the background lacks
         "from hyperfabric_q.execution.executors import drive\nfrom hyperfabric_q.execution.jobs import Job\n"
         "quick = [Job(kind='trial_threads', path=(n,)) for n in range(4)]\n"
         "long = [Job(kind='trial_draw', path=('long', n), arguments={'sleep': 600}, seconds=600) for n in range(4)]\n"
@@ -376,7 +377,11 @@ def test_a_script_without_a_main_guard_shares_the_cores_and_ends_at_ctrl_c(tmp_p
     )
     arguments = [sys.executable, str(script), str(ON_WORKERS)]
     with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as client:
         while client.stdout.readline().strip() != "4":
             assert client.poll() is None

@@ -198,7 +198,7 @@ def test_kill_9_of_the_client_of_a_dask_cluster_loses_nothing(tmp_path, file, af
         assert resumed.tries.count(0) == len(done)
         new = Counter(log.read_text().split())
         assert all(new[path] <= 1 for path in done)
-        # What the dead client had handed over, a few batches, may still end on the workers: nobody hears of its outcome.
+        # What the dead client had handed over, a few batches, may still end on the workers; nobody hears of it.
         assert sum(new.values()) - sum(before.values()) <= 60 - len(done) + 16
         assert max(new.values()) <= 4
         expected = [[float(x) for x in job.stream().random(3)] for job in jobs]
