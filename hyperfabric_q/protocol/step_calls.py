@@ -21,6 +21,8 @@ class StepCalls:
     def step(self, nodes: Sequence[str]) -> StepContext:
         """Return one step of training on the clock, for ``with`` in scripts and ``async with`` in programs.
 
+        ::
+
             with protocol.step(["gpu-a", "gpu-b"]) as step:
                 loss.backward()
                 step.compute("gpu-a", flops=2e9)

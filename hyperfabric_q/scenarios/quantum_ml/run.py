@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from qiskit import QuantumCircuit
 
 import hyperfabric_q as hq
 from hyperfabric_q.estimate import proportion
@@ -78,14 +77,6 @@ def on_hardware(protocol: hq.HyperFabricProtocol, seed: int) -> hq.learning.OnFa
     return hq.learning.OnFabric.of(circuit, ["Z@0"], protocol.fabric, homes=[QPU] * FEATURES, seed=seed)
 
 
-def measured(where: hq.learning.OnFabric) -> hq.Plan:
-    """Return the plan of the circuit with its measurement: what the clock is charged with."""
-    circuit = QuantumCircuit(FEATURES, 1)
-    circuit.compose(where.plan.circuit, inplace=True)
-    circuit.measure(0, 0)
-    return hq.plan(circuit, where.fabric, homes=[QPU] * FEATURES, time_limit_s=0, seed=where.seed)
-
-
 async def _asked(protocol: hq.HyperFabricProtocol, angles: Angles) -> hq.TransferResult:
     """Ask for features to be teleported to the QPU."""
     with warnings.catch_warnings():
@@ -134,7 +125,7 @@ async def _play(size: Size, world: World) -> Outcome:
     data, test = load_quantum_ml_dataset(SAMPLES[size]), load_quantum_ml_dataset(TESTED)
     asked = await _asked(protocol, extract_features(data))
     where, first = on_hardware(protocol, world.seed), evaluate_circuit(extract_features(data))[1].loss
-    plan = measured(where)
+    plan = where.shot_plan
     epochs = [await _epoch(protocol, data, plan, SHOTS[size]) for _ in range(EPOCHS[size])]
     train, held = extract_features(data), extract_features(test)
     last = evaluate_circuit(train)[1].loss

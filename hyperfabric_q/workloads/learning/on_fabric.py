@@ -44,6 +44,7 @@ class OnFabric:
         settings: the bases in which they are measured.
         fabric: nodes and links.
         plan: the circuit at angles that stand for all: its homes, and the e-bits of one shot.
+        shot_plan: the same with the measurements of one basis: what a shot takes on the clock.
         noise: "fabric", "links" or "none", as for ``Plan.run``.
         seed: of the plans and of the timelines, which are the same at all angles.
     """
@@ -53,6 +54,7 @@ class OnFabric:
     settings: Settings
     fabric: Fabric
     plan: Plan
+    shot_plan: Plan
     noise: Noise
     seed: int
 
@@ -95,12 +97,15 @@ class OnFabric:
         if plan.reused is not None:
             rule = "the nodes are too small for all qubits at once, so that no state is left to have mean values"
             raise InvalidValue(field="fabric", value=fabric.name, rule=rule, remedy="Use larger nodes.")
+        settings = settings_of(list(sums.operators), form.qubits)
+        bases = max((each.bases for each in settings.settings), key=len, default={})
         return cls(
             form=form,
             sums=sums,
-            settings=settings_of(list(sums.operators), form.qubits),
+            settings=settings,
             fabric=fabric,
             plan=plan,
+            shot_plan=with_measurements(plan, bases)[0] if bases else plan,
             noise=read_noise(noise),
             seed=seed,
         )

@@ -185,7 +185,7 @@ def _of_primitive(facts: Mapping[str, Any], fabric: Fabric, given: int | None) -
 
 
 def _plan(given: Any) -> Plan:
-    found = getattr(given, "plan", given)
+    found = getattr(given, "shot_plan", getattr(given, "plan", given))  # a source measures, its circuit does not
     if not isinstance(found, Plan):
         rule = "a Gradient does not say where it was taken: give the plan, or the OnFabric source, as plan="
         raise InvalidValue(field="plan", value=type(given).__name__, rule=rule)

@@ -126,7 +126,7 @@ def group_of(
         placed = OnFabric.of(circuit, observables, only(fabric, nodes), noise=noise, seed=seed)
         # Without noise the distributed circuit is the circuit, and its shots are drawn from state vectors at once.
         source = Ideal.of(circuit, observables) if noise == "none" else placed
-        plan = placed.plan
+        plan = placed.shot_plan
     return Group(nodes=tuple(nodes), source=source, plan=plan, shots=shots, charged_shots=charged_shots)
 
 
