@@ -1,6 +1,7 @@
 """Numbers and bars of the record, against their definitions and against sampling."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy.stats import beta
 
 from hyperfabric_q.errors import InvalidValue
 from hyperfabric_q.estimate import Estimate
+from hyperfabric_q.workloads.qec.loop import replays_for
 from hyperfabric_q.workloads.qec.records import (
     Clusters,
     composed,
@@ -132,3 +134,9 @@ def test_clusters_survive_a_results_file_and_add_up(rows, split):
 def test_no_shots_no_rate():
     with pytest.raises(InvalidValue, match="at least one shot"):
         Clusters().estimate()
+
+
+def test_timelines_of_unequal_numbers_of_blocks_are_refused():
+    unequal = [SimpleNamespace(blocks=1), SimpleNamespace(blocks=2)]
+    with pytest.raises(InvalidValue, match="same number of blocks"):
+        replays_for(None, None, 10, unequal, 0)

@@ -238,13 +238,17 @@ def replays_for(
     """Return the replays of a run: those that are given, or as many new ones as are asked for and can differ.
 
     Raises:
-        InvalidValue: there is not one shot or timeline; and what ``timelines_of`` raises.
+        InvalidValue: there is not one shot or timeline, or timelines differ in blocks; and what ``timelines_of``
+            raises.
     """
     count = timelines if isinstance(timelines, int) else len(timelines)
     if shots < 1 or count < 1:
         raise InvalidValue(field="shots, timelines", value=(shots, count), rule="there is at least one of each")
     if isinstance(timelines, int):
         return timelines_of(experiment, loop, min(timelines, shots), seed)
+    if len({each.blocks for each in timelines}) > 1:
+        found = sorted({each.blocks for each in timelines})
+        raise InvalidValue(field="timelines", value=found, rule="all of them have the same number of blocks")
     return list(timelines)
 
 
