@@ -38,6 +38,9 @@ Correlators = tuple[float, float, float]
 STRIDE = 0x9E3779B97F4A7C15
 """Odd, so that multiples of it modulo 2^64 do not repeat: tells the jobs of a request apart."""
 
+HERALD = 0xD1B54A32D192ED03
+"""Tells the herald of a pair apart from the attempts that it is about."""
+
 MOST_FAILURES: Final = 100
 """Failures of one link in a row after which a pair is given up: half a minute of virtual time and more."""
 
@@ -261,7 +264,7 @@ class Assembly:
         epoch = self._epochs[link]
         self._stock[link].append(entry)
         told = partial(self._confirmed, link, epoch, entry)
-        self._courier.post(made.a, made.b, None, job.identity, told, self._give_up)
+        self._courier.post(made.a, made.b, None, job.identity ^ HERALD, told, self._give_up)
 
     def _confirmed(self, link: int, epoch: int, entry: tuple[int, Element, int]) -> None:
         if not self.ended and self._epochs[link] == epoch:

@@ -583,8 +583,8 @@ def test_links_too_slow_for_the_clock_or_not_entangled_are_refused():
 def test_two_thousand_qubits_and_twenty_thousand_gates_are_scheduled_in_seconds():
     lowered = telegates(20_000, 2000, 4, wires=8, seed=5)
     made = fabric("full", [500] * 4, communication=8, link={"pair_rate_hz": 2e5}, t1_us=1000, t2_us=800, **ERRORS)
-    began = time.perf_counter()
+    began = time.process_time()
     table = schedule(lowered, made)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 30  # about 2; a cost that grows with the square would take hours
     assert len(table.pairs) > 500
     assert table.makespan_ps > 0
