@@ -10,6 +10,7 @@ Keys of a ``QuantumKeySource`` serve the sends that ask for them, one key per me
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections import Counter
 from collections.abc import Collection
@@ -68,17 +69,20 @@ class KeyLease:
         message_limit: messages that may be sealed under it in all.
         is_quantum: whether quantum key distribution made it.
         trusted: nodes that relayed it and therefore know it, in order from the first of the pair that was asked for.
+        opens_only: whether the other end seals with it, in a lease of its own: this one opens, and seals nothing.
     """
 
     __slots__ = (
         "_counters",
         "_is_spent",
         "_key",
+        "_process",
         "_purpose",
         "bits",
         "is_quantum",
         "key_id",
         "message_limit",
+        "opens_only",
         "origin",
         "pair",
         "trusted",
@@ -95,6 +99,7 @@ class KeyLease:
         message_limit: int = MESSAGE_LIMIT,
         is_quantum: bool = False,
         trusted: tuple[str, ...] = (),
+        opens_only: bool = False,
     ) -> None:
         """Take over ``key``: nobody else may keep a copy of it."""
         self.key_id = key_id
@@ -104,6 +109,8 @@ class KeyLease:
         self.message_limit = message_limit
         self.is_quantum = is_quantum
         self.trusted = trusted
+        self.opens_only = opens_only
+        self._process = os.getpid()
         self._key = key
         self._purpose: str | None = None
         self._is_spent = False
@@ -134,8 +141,9 @@ class KeyLease:
         Raises:
             KeySpent: the key was released, serves another purpose, or had its only use.
         """
-        if self.is_released:
-            raise self._spent("it was released, and its bytes are overwritten")
+        self._check_held()
+        if self.opens_only:
+            raise self._spent("the other end seals with it, and this half opens what came")
         if self._is_spent:
             raise self._spent(f"its only use was as {self._purpose}")
         if self._purpose not in {None, purpose}:
@@ -152,8 +160,9 @@ class KeyLease:
         Raises:
             KeySpent: the key was released, or its only use was not as ``purpose``.
         """
-        if self.is_released:
-            raise self._spent("it was released, and its bytes are overwritten")
+        self._check_held()
+        if self.opens_only and self._purpose is None:
+            self._purpose, self._is_spent = purpose, True
         if not self._is_spent or self._purpose != purpose:
             raise self._spent(f"nothing was sealed under it as {purpose}")
         return memoryview(self._key).toreadonly()
@@ -181,8 +190,9 @@ class KeyLease:
             KeySpent: the key was released, or the limit of messages is reached.
         """
         number = self.sender_id(sender)
-        if self.is_released:
-            raise self._spent("it was released, and its bytes are overwritten")
+        self._check_held()
+        if messages < 1 or self.opens_only:
+            raise self._spent(f"{messages} messages cannot be sealed under it here")
         if messages > self.message_limit - self.messages or self._counters[number] + messages > _LAST_COUNTER:
             raise self._spent(f"{self.messages} messages were sealed under it, and its limit is {self.message_limit}")
         counter = self._counters[number]
@@ -193,6 +203,12 @@ class KeyLease:
         """Overwrite the key with zeros and forget it; releasing twice does nothing."""
         key, self._key = self._key, bytearray()
         key[:] = bytes(len(key))  # of equal length, hence in place
+
+    def _check_held(self) -> None:
+        if self.is_released:
+            raise self._spent("it was released, and its bytes are overwritten")
+        if self._process != os.getpid():
+            raise self._spent("it belongs to the process that this one was forked from")
 
     def _spent(self, reason: str) -> KeySpent:
         return KeySpent(what=f"key {self.key_id!r}", reason=reason, remedy="Reserve another key for the pair.")

@@ -3,6 +3,7 @@
 import copy
 import gc
 import json
+import os
 import pickle
 import secrets
 import sqlite3
@@ -12,6 +13,7 @@ import textwrap
 import threading
 import traceback
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,6 +30,8 @@ from hyperfabric_q.errors import (
     UnknownName,
 )
 from hyperfabric_q.traffic.keys import KeyRing, QuantumKeySource
+from hyperfabric_q.traffic.packet import DataType
+from hyperfabric_q.traffic.sealing import ONE_TIME_PAD, Header, ReplayGuard, open_once, seal_once
 from hyperfabric_q.workloads.qkd import store as store_module
 from hyperfabric_q.workloads.qkd import store_file
 from hyperfabric_q.workloads.qkd.source import TrustedRelays
@@ -46,7 +50,7 @@ def filled(bits=2560, a="a", b="b", **options):
 
 
 def read(lease):
-    return bytes(lease.use("test"))
+    return bytes(lease.view_to_open("test") if lease.opens_only else lease.use("test"))
 
 
 # ------------------------------------------------------------------------------------------------- both ends, one key
@@ -383,7 +387,7 @@ CRASH = """
                     os.kill(os.getpid(), signal.SIGKILL)
             store._vault.connection.set_trace_callback(count)
             if at == 0:
-                module._Lease = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+                module._Lease = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
             for lease in work(store):
                 os.write(write_end, lease.key_id.encode() + b" " + bytes(lease.use("test")).hex().encode() + b"\\n")
             os.kill(os.getpid(), signal.SIGKILL)  # without closing
@@ -416,7 +420,7 @@ CRASH = """
         for key_id, text in given:
             if key_id in known:  # the other end may still fetch what the dead one was given
                 (lease,) = store.get_key_with_ids("b", "a", [key_id])
-                assert bytes(lease.use("test")).hex() == text
+                assert bytes(lease.view_to_open("test")).hex() == text
         states = store._vault.connection.execute("SELECT state_a FROM key").fetchall()
         assert {state for (state,) in states} <= {"destroyed"}, states
         left = store.fresh_bits("a", "b") // 256
@@ -609,3 +613,45 @@ def test_no_text_no_pickle_and_no_trace_shows_a_key(tmp_path, monkeypatch):
     assert not [each for each in shown if "SECRET" in each or b"SECRET".hex() in each]
     store.close()
     assert repr(store).endswith("closed>")
+
+
+def test_the_half_that_is_fetched_by_id_opens_what_the_other_sealed_and_seals_nothing():
+    store, _ = filled()
+    (mine,) = store.get_key("a", "b", size=512)
+    (theirs,) = store.get_key_with_ids("b", "a", [mine.key_id])
+    there, back = (
+        Header(source=x, destination=y, data_type=DataType.KEY, sequence=1) for x, y in (("a", "b"), ("b", "a"))
+    )
+    with pytest.raises(KeySpent, match="other end seals"):
+        seal_once(back, b"mine too", theirs, mode=ONE_TIME_PAD)
+    with pytest.raises(KeySpent):
+        theirs.nonce("b")
+    assert open_once(there, seal_once(there, b"hello", mine, mode=ONE_TIME_PAD), theirs, ReplayGuard()) == b"hello"
+    with pytest.raises(InvalidValue, match="below"):
+        store.reserve("a", "b", 8 * 10**21)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_has_no_use_of_a_lease():
+    store, _ = filled()
+    lease = store.reserve("a", "b", 256)
+    child = os.fork()
+    if not child:
+        try:
+            lease.use("test")
+        except KeySpent:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert len(lease.use("test")) == 32
+
+
+def test_a_key_that_was_relabelled_in_the_file_is_refused(tmp_path):
+    path, secret = tmp_path / "keys.db", secrets.token_bytes(32)
+    with KeyStore(path, key=secret) as store:
+        store.deposit("a", "b", bytearray(64), origin="simulated, not secret")
+        (mine,) = store.get_key("a", "b")
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE key SET origin = 'quantum key distribution (fibre)', epsilon = 0")
+    with KeyStore(path, key=secret) as store, pytest.raises(SecurityRefused, match="not what was deposited"):
+        store.get_key_with_ids("b", "a", [mine.key_id])

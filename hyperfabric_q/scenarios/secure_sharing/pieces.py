@@ -189,7 +189,6 @@ def open_model(sealed: SealedModel | hq.TransferResult, key: SharedKey | None = 
     (lease,) = key.store.get_key_with_ids(given.ends[1], given.ends[0], [given.key_id])
     whole = Sealed(key_id=given.key_id, nonce=given.nonce, ciphertext=given.contents, mode=given.mode)
     with lease:
-        lease.use(whole.mode, once=True)  # this half opens one message and serves for nothing else
         return unpacked(open_once(_header(given.ends), whole, lease, ReplayGuard()))
 
 

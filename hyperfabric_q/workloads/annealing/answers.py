@@ -15,6 +15,10 @@ from hyperfabric_q.workloads.annealing.machines import Embedding, Times
 SCHEMA: Final = "hyperfabric_q/anneal/1"
 
 _ROUNDING: Final = 1e-9
+"""Of bounds, as a part of the sum of all weights' magnitudes."""
+
+_EXACT: Final = 1e-12
+"""Of energies, likewise: no more than rounding makes of equal ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,6 +34,7 @@ class Answer:
         bound: no assignment has a lower energy.
         bound_by: by which argument: "enumeration" and "tree decomposition" are the optimum itself, "spectral", "roof
             dual" and "split" may be below it.
+        scale: sum of the magnitudes of all weights, penalties included: what rounding is measured by.
         feasible: whether it keeps every constraint; True where there are none.
         violated: names of the constraints that it breaks.
         feasible_share: share of the reads that keep them all.
@@ -59,6 +64,7 @@ class Answer:
     solver: str
     variables: int
     couplings: int
+    scale: float
     times: Times | None = None
     queued_ns: float = 0.0
     embedding: Embedding | None = None
@@ -67,7 +73,7 @@ class Answer:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        slack = _ROUNDING * max(1.0, abs(self.energy), abs(self.bound))
+        slack = _ROUNDING * self.scale
         if self.bound > self.energy + slack:
             what = f"a bound of {self.bound!r} ({self.bound_by}) above an energy of {self.energy!r} that was found"
             raise InternalError(what=what)
@@ -81,7 +87,7 @@ class Answer:
     @property
     def optimal(self) -> bool:
         """Whether it is proved that nothing is lower, up to rounding."""
-        return self.gap <= _ROUNDING * max(1.0, abs(self.energy))
+        return self.gap <= _EXACT * self.scale
 
     @property
     def best_share(self) -> float:

@@ -118,6 +118,7 @@ def _answer(stated: Penalised, samples: dimod.SampleSet, solver: str, seed: int)
         solver=solver,
         variables=stated.bqm.num_variables,
         couplings=stated.bqm.num_interactions,
+        scale=float(sum(map(abs, stated.bqm.linear.values())) + sum(map(abs, stated.bqm.quadratic.values()))),
         seed=seed,
     )
 
@@ -160,10 +161,10 @@ def _bound(bqm: BQM, solver: str, energy: float) -> Bound:
     if solver in CERTAIN:
         return Bound(value=energy, by=CERTAIN[solver])
     if bqm.num_variables <= MOST_ENUMERATED:
-        return Bound(value=float(enumerated(bqm).record.energy[0]), by=CERTAIN["exact"])
+        return Bound(value=float(enumerated(bqm).record.energy.min()), by=CERTAIN["exact"])
     sparse = by_tree(bqm)
     if sparse is not None:
-        return Bound(value=float(sparse.record.energy[0]), by=CERTAIN["tree"])
+        return Bound(value=float(sparse.record.energy.min()), by=CERTAIN["tree"])
     return lower_bound(bqm)
 
 

@@ -23,7 +23,7 @@ import hmac
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -209,7 +209,7 @@ class KeyStore:
                 found.append((_serial(key_id), (end,)))
             return found
 
-        return self._fetched(chosen)
+        return self._fetched(chosen, opens_only=True)
 
     # ------------------------------------------------------------------------------------------------------ KeySource
 
@@ -221,8 +221,8 @@ class KeyStore:
             QuantumKeyUnavailable: they share too little.
         """
         pair = _pair(a, b)
-        if not is_whole(bits) or bits % 8 or bits < 8:
-            raise InvalidValue(field="bits", value=bits, rule="it is a positive multiple of 8")
+        if not is_whole(bits) or bits % 8 or not 8 <= bits < 2**63:
+            raise InvalidValue(field="bits", value=bits, rule="it is a positive multiple of 8 below 2^63")
         (lease,) = self._fetched(lambda ask: [(serial, (0, 1)) for serial in self._made(ask, pair, int(bits), 1)])
         return lease
 
@@ -339,13 +339,11 @@ class KeyStore:
         for at in range(number):
             part = rows[at * each : (at + 1) * each]
             blocks = {block: (label, epsilon) for block, _, label, epsilon in part}
-            labels = dict.fromkeys(label for label, _ in blocks.values())
-            told = next((label for label in labels if NOT_SECRET in label), ", ".join(labels))
-            epsilon = sum(each for _, each in blocks.values())
+            origin, epsilon = _described(blocks)
             row = ask(
                 "INSERT INTO key (a, b, bits, origin, epsilon, state_a, state_b) "
                 "VALUES (?, ?, ?, ?, ?, 'reserved', 'reserved')",
-                (*pair, bits, f"quantum key distribution ({told})", epsilon),
+                (*pair, bits, origin, epsilon),
             )
             made.append(int(row.lastrowid or 0))
             self._vault.connection.executemany(
@@ -355,7 +353,10 @@ class KeyStore:
         return made
 
     def _fetched(
-        self, choose: Callable[[Callable[..., sqlite3.Cursor]], list[tuple[int, tuple[int, ...]]]]
+        self,
+        choose: Callable[[Callable[..., sqlite3.Cursor]], list[tuple[int, tuple[int, ...]]]],
+        *,
+        opens_only: bool = False,
     ) -> tuple[KeyLease, ...]:
         """Return leases of the chosen keys' halves, which are gone from the disk by then."""
         found: list[tuple[int, tuple[int, ...], KeyFacts, bytearray]] = []
@@ -366,13 +367,15 @@ class KeyStore:
                     key = bytearray(-(-facts.bits // _GRAIN_BITS) * GRAIN_BYTES)
                     found.append((serial, ends, facts, key))
                     for end in ends:
-                        self._taken(ask, serial, end, key)
+                        self._taken(ask, serial, end, facts, key)
         except BaseException:
             wipe(*(key for *_, key in found))
             raise
-        return tuple(_Lease(self._released, *each) for each in found)
+        return tuple(_Lease(self._released, *each, opens_only=opens_only) for each in found)
 
-    def _taken(self, ask: Callable[..., sqlite3.Cursor], serial: int, end: int, key: bytearray) -> None:
+    def _taken(
+        self, ask: Callable[..., sqlite3.Cursor], serial: int, end: int, facts: KeyFacts, key: bytearray
+    ) -> None:
         """Read one end's half into a buffer, and delete it."""
         rows = ask(
             "SELECT sealed, a, b, label, epsilon, block, place FROM grain JOIN block ON block.id = grain.block "
@@ -381,6 +384,10 @@ class KeyStore:
         ).fetchall()
         if len(rows) * GRAIN_BYTES != len(key):
             raise KeySpent(what=f"key {_NAME}{serial}", reason="one end does not hold it", remedy="Get another key.")
+        # What is said of the key stands in the clear; what it was deposited as is bound to the bytes.
+        blocks = {row[5]: (row[3], row[4]) for row in rows}
+        if {(row[1], row[2]) for row in rows} != {facts.pair} or _described(blocks) != (facts.origin, facts.epsilon):
+            raise SecurityRefused(what=f"key {_NAME}{serial}", reason="it is not what was deposited under its name")
         before = bytearray(key)
         try:
             self._vault.opened(((row[0], _bound(row, end)) for row in rows), key)
@@ -432,6 +439,8 @@ class _Lease(KeyLease):
         ends: tuple[int, ...],
         facts: KeyFacts,
         key: bytearray,
+        *,
+        opens_only: bool,
     ) -> None:
         """Take as much of ``key`` as it has bits, and overwrite the rest."""
         self._halves = tuple((serial, _STATES[end]) for end in ends)
@@ -441,7 +450,13 @@ class _Lease(KeyLease):
             cut[:] = view[: len(cut)]
         wipe(key)
         super().__init__(
-            key_id=facts.key_id, a=facts.pair[0], b=facts.pair[1], key=cut, origin=facts.origin, is_quantum=True
+            key_id=facts.key_id,
+            a=facts.pair[0],
+            b=facts.pair[1],
+            key=cut,
+            origin=facts.origin,
+            is_quantum=True,
+            opens_only=opens_only,
         )
 
     def release(self) -> None:
@@ -458,6 +473,13 @@ def _pair(a: str, b: str) -> tuple[str, str]:
     if a == b:
         raise InvalidValue(field="node_id", value=a, rule="a key belongs to two different nodes")
     return _ends(a, b)
+
+
+def _described(blocks: Mapping[int, tuple[str, float]]) -> tuple[str, float]:
+    """Return the origin and the epsilon of a key, from the labels and epsilons of the blocks it is part of."""
+    labels = dict.fromkeys(label for label, _ in blocks.values())
+    told = next((label for label in labels if NOT_SECRET in label), ", ".join(labels))
+    return f"quantum key distribution ({told})", float(sum(each for _, each in blocks.values()))
 
 
 def _bound(row: tuple[Any, ...], end: int) -> bytes:
