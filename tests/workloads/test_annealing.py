@@ -279,3 +279,18 @@ def test_every_sampler_finds_the_optimum_of_a_small_problem_and_repeats_itself(s
         assert one.optimal
         assert one.solver == solver
         assert np.array_equal(one.samples.record.sample, other.samples.record.sample)
+
+
+@pytest.mark.parametrize("weights", [{("a", "a"): -1e308, ("b", "b"): -1e308}, {("a", "b"): 1e200}])
+def test_weights_whose_sums_overflow_are_refused(weights):
+    with pytest.raises(InvalidValue, match="1e\\+150"):
+        annealing.solve(weights, seed=1)
+
+
+def test_constraints_that_drown_the_objective_in_rounding_are_refused():
+    x, y = dimod.Binaries("xy")
+    model = dimod.ConstrainedQuadraticModel()
+    model.set_objective(-0.01 * x - 0.010000002 * y)
+    model.add_constraint((2**20 - 1) * x + (2**20 - 2) * y <= 2**20 - 1)
+    with pytest.raises(InvalidValue, match="rounded off"):
+        annealing.solve(model, seed=1)

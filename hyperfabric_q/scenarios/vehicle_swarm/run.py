@@ -156,7 +156,7 @@ def _verdicts(found: dict[str, float]) -> tuple[Verdict, ...]:
         Verdict(
             asked="no message too late though lines lose one in a hundred",
             holds=False,  # whatever the sample says: each attempt may be lost as well
-            because=f"{lost:.2%} of the sensor messages were. A loss is noticed a round trip later, and may recur.",
+            because=f"{lost:.2%} of those sampled were, and any may be. A loss is noticed a round trip later.",
             remedy=f"A vehicle that hears nothing brakes; here that costs {slower:.1%} of the mean speed.",
         ),
         Verdict(

@@ -33,6 +33,7 @@ MAGIC: Final = b"DIMODBQM"
 
 MOST_VARIABLES: Final = 20_000
 MOST_COUPLINGS: Final = 5_000_000
+_LARGEST_WEIGHT: Final = 1e150
 
 _VARTYPE: Final = re.compile(r"#.*?vartype\s*[:=]\s*(\w+)", re.IGNORECASE)
 _HEADER_BYTES: Final = 14
@@ -105,6 +106,8 @@ def _checked(bqm: BQM) -> BQM:
         and math.isfinite(bqm.offset)
     ):
         raise _malformed(f"{variables} variables", "a weight is not a finite number")
+    if np.abs(vectors.linear_biases).max(initial=0) + np.abs(vectors.quadratic.biases).max(initial=0) > _LARGEST_WEIGHT:
+        raise _malformed(f"{variables} variables", f"a weight is beyond {_LARGEST_WEIGHT:g}, where sums overflow")
     return bqm
 
 

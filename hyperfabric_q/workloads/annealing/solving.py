@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from typing import Final
@@ -84,6 +85,7 @@ def solve(
         raise InvalidValue(field="anneal_us", value=anneal_us, rule=rule, remedy="Give a node as well.")
     times = None if machine is None else machine.times(reads, anneal_us=anneal_us)
     embedding = None if machine is None else machine.fit(stated.bqm)
+    _refuse_drowned(stated)
     name, ready = _chosen(stated.bqm, solver, on_node=machine is not None)
     samples, notes = (ready, ()) if ready is not None else solvers[name](stated.bqm, asked)
     answer = _answer(stated, samples, name, seed)
@@ -118,9 +120,25 @@ def _answer(stated: Penalised, samples: dimod.SampleSet, solver: str, seed: int)
         solver=solver,
         variables=stated.bqm.num_variables,
         couplings=stated.bqm.num_interactions,
-        scale=float(sum(map(abs, stated.bqm.linear.values())) + sum(map(abs, stated.bqm.quadratic.values()))),
+        scale=_magnitude(stated.bqm),
         seed=seed,
     )
+
+
+def _magnitude(bqm: BQM) -> float:
+    """Return the sum of the magnitudes of all weights."""
+    return float(sum(map(abs, bqm.linear.values())) + sum(map(abs, bqm.quadratic.values())))
+
+
+def _refuse_drowned(stated: Penalised) -> None:
+    """Refuse penalties so large that what they round by is worth more than a millionth of the objective."""
+    objective, whole = _magnitude(stated.objective), _magnitude(stated.bqm)
+    if stated.constrained.constraints and objective and whole * sys.float_info.epsilon > 1e-6 * objective:
+        rule = (
+            f"squares of its constraints weigh {whole:.3g}, beside which an objective of {objective:.3g} is rounded off"
+        )
+        remedy = "Divide constraints by a common factor, or state smaller coefficients."
+        raise InvalidValue(field="constraints", value=len(stated.constrained.constraints), rule=rule, remedy=remedy)
 
 
 def _stated(problem: object, one_hot: Iterable[Iterable[Hashable]], penalty: float | None) -> Penalised:

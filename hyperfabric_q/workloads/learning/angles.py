@@ -78,7 +78,9 @@ class Angles:
                 rule = f"each parameter of the circuit has one value: {', '.join(names[:12]) or 'there is none'}"
                 raise InvalidValue(field="parameters", value=sorted(map(str, named)), rule=rule)
             given = [named[name] for name in names]
-        rule = f"they are rows of {len(self.parameters)} finite numbers, one for each parameter of the circuit"
+        rule = f"they are rows of {len(self.parameters)} finite real numbers, one for each parameter of the circuit"
+        if np.iscomplexobj(given):
+            raise InvalidValue(field="parameters", value=given, rule=rule)
         try:
             rows = np.atleast_2d(np.asarray(given, dtype=np.float64))
         except (TypeError, ValueError):

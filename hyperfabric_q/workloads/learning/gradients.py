@@ -58,7 +58,7 @@ class Gradient:
             array.setflags(write=False)
 
     def __repr__(self) -> str:
-        exact = f"{self.shots:,} shots" if self.shots else "exact"
+        exact = f"{self.shots:,} shots" if self.shots else "no shots" if self.method == "spsa" else "exact"
         return f"<Gradient: {self.gradient.shape} by {self.method}, {self.evaluations} circuits, {exact}>"
 
 

@@ -278,7 +278,7 @@ def _usual_observables(count: int, qubits: int) -> list[str]:
 
 def _samples(given: Any) -> Floats:
     try:
-        rows = np.asarray(given, dtype=np.float64)
+        rows = np.array(np.nan) if np.iscomplexobj(given) else np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         rows = np.array(np.nan)
     if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
