@@ -55,6 +55,7 @@ def test_iris_is_learnt_in_a_loop_of_ones_own_whose_steps_are_accounted_for(tmp_
     assert circuit >= max(regression, network) - 0.05
 
 
+@pytest.mark.slow
 def test_training_over_two_nodes_and_undistributed_is_the_same_step_by_step(tmp_path):
     told = told_by("hybrid_training.py", tmp_path)
     assert float(re.search(r"from undistributed training: (\S+)", told)[1]) <= 1e-10

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "quantum_ml.py"
 
 
+@pytest.mark.slow
 def test_it_runs_and_tells_in_json(tmp_path):
     done = subprocess.run(
         (sys.executable, "-W", "error", "-B", SCRIPT, "--size", "small", "--json"),

@@ -131,6 +131,7 @@ def test_independent_pieces_are_measured_by_the_same_shots(in_line, oracle):
     assert plan.run(seed=1).evs == pytest.approx(truth, abs=0.2)
 
 
+@pytest.mark.slow
 def test_wide_circuits_are_modelled_and_say_so(chain, in_line):
     plan = plan_mixed(
         chain(13, angle=0.3), in_line(7, 6, fidelity=0.9), observables=["Z@12"], shots=1000, time_limit_s=0.5, seed=1
